@@ -1,0 +1,1 @@
+//! The board: everything that depends on the machine the service runs on.

@@ -1,0 +1,243 @@
+//! The only room that reads clocks.
+//!
+//! Durations use the monotonic clock; wall time appears in records and on screen only, because a board without a
+//! clock chip starts in the past and jumps. Both are read as 64-bit values: `std`'s wall time is 32 bit on ARMv6.
+//! Tests use [`Clock::manual`] and never sleep for real.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use event_listener::Event;
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+/// Wall time before this moment means that the device does not know the time yet (a Pi without a clock chip).
+/// The value is the month of this release: 2026-11-01T00:00:00Z.
+pub const RELEASE_FLOOR: Timestamp = Timestamp(1_793_491_200_000);
+
+/// Wall time later than this is not believed: 2100-01-01T00:00:00Z.
+const CEILING: Timestamp = Timestamp(4_102_444_800_000);
+
+/// Milliseconds on the monotonic clock, from an arbitrary start. Only differences mean something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mono(pub u64);
+
+impl Mono {
+    /// The time that has passed since `earlier`; zero if `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Mono) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This moment plus `duration`, saturating.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Mono {
+        Mono(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Wall time: milliseconds since 1970-01-01T00:00:00Z. May jump; never used to measure durations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// Whole milliseconds from `earlier` to this moment; zero if the clock was set back between them.
+    #[must_use]
+    pub fn millis_since(self, earlier: Timestamp) -> u64 {
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with milliseconds and `Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.clamp(0, CEILING.0);
+        let (days, rest) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
+        let (year, month, day) = civil_from_days(days);
+        let (hour, minute) = (rest / 3_600_000, rest / 60_000 % 60);
+        let (second, milli) = (rest / 1000 % 60, rest % 1000);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+    }
+}
+
+/// Proleptic Gregorian date of a day count since 1970-01-01 (the usual era arithmetic on years that begin in March).
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day)
+}
+
+/// One reading of both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic time.
+    pub mono: Mono,
+    /// Wall time.
+    pub wall: Timestamp,
+    /// Whether the wall time can be believed (it is not before this release).
+    pub synced: bool,
+}
+
+/// A handle to the clocks: the system's, or one that a test moves by hand.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System,
+    Manual(Arc<Manual>),
+}
+
+#[derive(Debug)]
+struct Manual {
+    state: Mutex<(Mono, Timestamp)>,
+    moved: Event,
+}
+
+impl Clock {
+    /// The system's clocks.
+    #[must_use]
+    pub fn system() -> Clock {
+        Clock(Source::System)
+    }
+
+    /// A clock that stands still until a test calls [`Clock::advance`]. It begins at `wall`.
+    #[must_use]
+    pub fn manual(wall: Timestamp) -> Clock {
+        Clock(Source::Manual(Arc::new(Manual {
+            state: Mutex::new((Mono(1_000_000), wall)),
+            moved: Event::new(),
+        })))
+    }
+
+    /// Reads both clocks.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let (mono, wall) = match &self.0 {
+            Source::System => (Mono(millis(ClockId::Monotonic)), Timestamp(wall_millis())),
+            Source::Manual(manual) => *manual.state.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        Now { mono, wall, synced: wall >= RELEASE_FLOOR }
+    }
+
+    /// Waits until the monotonic clock has reached `deadline`.
+    pub async fn sleep_until(&self, deadline: Mono) {
+        match &self.0 {
+            Source::System => {
+                let wait = deadline.since(self.now().mono);
+                if !wait.is_zero() {
+                    smol::Timer::after(wait).await;
+                }
+            }
+            Source::Manual(manual) => loop {
+                let moved = manual.moved.listen();
+                if self.now().mono >= deadline {
+                    return;
+                }
+                moved.await;
+            },
+        }
+    }
+
+    /// Waits for `duration` on the monotonic clock.
+    pub async fn sleep(&self, duration: Duration) {
+        self.sleep_until(self.now().mono.after(duration)).await;
+    }
+
+    /// Moves a manual clock forward and wakes everybody who waits for it. Does nothing on the system's clock.
+    pub fn advance(&self, duration: Duration) {
+        if let Source::Manual(manual) = &self.0 {
+            let mut state = manual.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.0 = state.0.after(duration);
+            state.1 = Timestamp(state.1.0 + i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2));
+            drop(state);
+            manual.moved.notify(usize::MAX);
+        }
+    }
+
+    /// Sets the wall time of a manual clock without moving the monotonic one: a clock that jumps.
+    pub fn set_wall(&self, wall: Timestamp) {
+        if let Source::Manual(manual) = &self.0 {
+            manual.state.lock().unwrap_or_else(PoisonError::into_inner).1 = wall;
+        }
+    }
+}
+
+fn millis(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+    seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000)
+}
+
+fn wall_millis() -> i64 {
+    i64::try_from(millis(ClockId::Realtime)).unwrap_or(CEILING.0).clamp(0, CEILING.0)
+}
+
+/// Waits for `work`, at most until `limit` has passed on `clock`; `None` when time ran out first.
+pub async fn within<T>(clock: &Clock, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    smol::future::or(async { Some(work.await) }, async {
+        clock.sleep(limit).await;
+        None
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_rfc_3339() {
+        assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Timestamp(951_782_399_999).to_string(), "2000-02-28T23:59:59.999Z");
+        assert_eq!(Timestamp(951_782_400_000).to_string(), "2000-02-29T00:00:00.000Z");
+        assert_eq!(RELEASE_FLOOR.to_string(), "2026-11-01T00:00:00.000Z");
+        assert_eq!(CEILING.to_string(), "2100-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_time_beyond_32_bits_is_shown_whole() {
+        // 2040-01-01, past the end of a signed 32-bit second count.
+        assert_eq!(Timestamp(2_208_988_800_000).to_string(), "2040-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_by_hand_and_wakes_sleepers() {
+        let clock = Clock::manual(RELEASE_FLOOR);
+        let start = clock.now();
+        let slept = smol::block_on(async {
+            let sleeper = async {
+                clock.sleep(Duration::from_secs(3600)).await;
+                clock.now().mono.since(start.mono)
+            };
+            let driver = async {
+                for _ in 0..60 {
+                    smol::future::yield_now().await;
+                    clock.advance(Duration::from_secs(60));
+                }
+            };
+            smol::future::zip(sleeper, driver).await.0
+        });
+        assert_eq!(slept, Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn a_jump_of_the_wall_clock_does_not_touch_durations() {
+        let clock = Clock::manual(Timestamp(0));
+        assert!(!clock.now().synced);
+        let before = clock.now();
+        clock.set_wall(RELEASE_FLOOR);
+        assert!(clock.now().synced);
+        assert_eq!(clock.now().mono, before.mono);
+        assert_eq!(before.wall.millis_since(clock.now().wall), 0);
+    }
+}

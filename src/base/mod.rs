@@ -1,0 +1,10 @@
+//! What every room may use: clocks, back-off, the latest-value cell, secrets, durable file writes.
+//!
+//! Nothing here knows printers, events or the store.
+
+pub mod backoff;
+pub mod clock;
+pub mod error;
+pub mod file;
+pub mod latest;
+pub mod secret;

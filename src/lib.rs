@@ -1,0 +1,6 @@
+//! `printernizer`: the box beside your 3D printers that never forgets a print.
+//!
+//! The rooms and the way of the data are drawn in `docs/architecture.md`. A lower room never imports a higher one:
+//! `base` < `model` < `events` < `bus`, `net`, `formats` < `store` < `printers` < workflows (`jobs`, `monitor`) < `web` < `app`.
+
+pub mod base;

@@ -1,0 +1,3 @@
+//! Arguments, configuration, logging, `app::run`, exit code.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! 3D printers over real sockets.
