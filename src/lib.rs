@@ -4,3 +4,6 @@
 //! `base` < `model` < `events` < `bus`, `net`, `formats` < `store` < `printers` < workflows (`jobs`, `monitor`) < `web` < `app`.
 
 pub mod base;
+pub mod bus;
+pub mod events;
+pub mod model;

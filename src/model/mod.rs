@@ -1,0 +1,14 @@
+//! Plain data: identifiers, units, printers, jobs. No input or output, no waiting, no vendor words.
+
+pub mod id;
+pub mod job;
+pub mod printer;
+pub mod status;
+pub mod text;
+
+pub use id::{JobId, PrinterId};
+pub use job::{Job, JobEnd, JobStatus};
+pub use printer::{ConnectionConfig, Printer, PrinterType};
+pub use status::{
+    ConnectionKind, ConnectionState, Filament, Nozzle, PrinterError, PrinterState, PrinterStatus,
+};

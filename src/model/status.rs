@@ -1,0 +1,294 @@
+//! What is known of a printer right now, in the words of the event contract.
+
+use serde::{Deserialize, Serialize};
+
+use super::JobId;
+use crate::base::clock::{Mono, Timestamp};
+
+/// What a printer is doing. `Finished`, `Failed` and `Cancelled` stand until the printer says idle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrinterStatus {
+    /// No connection, or no word for too long.
+    #[default]
+    Offline,
+    /// A connection is being made.
+    Connecting,
+    /// Ready, nothing to do.
+    Idle,
+    /// A print is being prepared: downloading, heating, levelling.
+    Preparing,
+    /// Printing.
+    Printing,
+    /// Paused, by a person or by itself.
+    Paused,
+    /// A person is needed.
+    Attention,
+    /// The last print ended well.
+    Finished,
+    /// The last print failed.
+    Failed,
+    /// The last print was cancelled.
+    Cancelled,
+    /// Connected, but the printer has not said what it does.
+    Unknown,
+}
+
+impl PrinterStatus {
+    /// Whether a print occupies the printer in this status.
+    #[must_use]
+    pub fn is_active(self) -> bool {
+        use PrinterStatus as S;
+        match self {
+            S::Preparing | S::Printing | S::Paused | S::Attention => true,
+            S::Offline | S::Connecting | S::Idle | S::Finished | S::Failed | S::Cancelled | S::Unknown => {
+                false
+            }
+        }
+    }
+
+    /// The stable name, as in the contract.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        use PrinterStatus as S;
+        match self {
+            S::Offline => "offline",
+            S::Connecting => "connecting",
+            S::Idle => "idle",
+            S::Preparing => "preparing",
+            S::Printing => "printing",
+            S::Paused => "paused",
+            S::Attention => "attention",
+            S::Finished => "finished",
+            S::Failed => "failed",
+            S::Cancelled => "cancelled",
+            S::Unknown => "unknown",
+        }
+    }
+}
+
+/// Step of a connection, in the words of `printer_connection_progress`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionState {
+    /// Not wanted: the printer is disabled or was disconnected by the user.
+    #[default]
+    Disconnected,
+    /// An attempt is running.
+    Connecting,
+    /// The printer has answered.
+    Connected,
+    /// Its reports are being followed.
+    Monitoring,
+    /// The attempt failed; it is tried again.
+    Failed,
+    /// The attempt failed and a person is needed.
+    Error,
+}
+
+/// Why a connection failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionKind {
+    /// Nothing answers at the address.
+    Unreachable,
+    /// The address answers, the port is closed.
+    Refused,
+    /// The TLS handshake failed.
+    Tls,
+    /// Another key than the pinned one.
+    CertificateChanged,
+    /// The access code is wrong.
+    WrongCode,
+    /// The certificate belongs to another serial number.
+    WrongSerial,
+    /// Connected, but no word.
+    Silent,
+    /// User name, password or key refused.
+    Auth,
+    /// The peer does not speak the expected protocol.
+    Protocol,
+    /// The peer has no room for another client.
+    Busy,
+}
+
+impl ConnectionKind {
+    /// Whether only a person can mend this: the attempt ends with `error`.
+    #[must_use]
+    pub fn needs_user(self) -> bool {
+        use ConnectionKind as K;
+        match self {
+            K::CertificateChanged | K::WrongCode | K::WrongSerial | K::Auth => true,
+            K::Unreachable | K::Refused | K::Tls | K::Silent | K::Protocol | K::Busy => false,
+        }
+    }
+}
+
+/// One nozzle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Nozzle {
+    /// Number of the nozzle, as the printer counts.
+    pub id: u8,
+    /// Measured temperature in degrees Celsius.
+    pub current: Option<f32>,
+    /// Wanted temperature in degrees Celsius; 0 is off.
+    pub target: Option<f32>,
+    /// Whether this nozzle is the one in use.
+    pub active: bool,
+}
+
+/// Temperatures in degrees Celsius.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Temperatures {
+    /// Active nozzle, measured.
+    pub nozzle: Option<f32>,
+    /// Active nozzle, wanted.
+    pub nozzle_target: Option<f32>,
+    /// Bed, measured.
+    pub bed: Option<f32>,
+    /// Bed, wanted.
+    pub bed_target: Option<f32>,
+    /// Chamber, measured.
+    pub chamber: Option<f32>,
+}
+
+/// One filament slot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Filament {
+    /// Slot: AMS unit * 4 + tray, 128 and up for AMS HT, 254 and 255 external.
+    pub slot: u16,
+    /// Type, as `PLA`.
+    #[serde(rename = "type")]
+    pub material: Option<String>,
+    /// Colour as `#RRGGBB`.
+    pub color: Option<String>,
+    /// Remaining share in percent.
+    pub remaining_percentage: Option<u8>,
+    /// Whether it is the one in use.
+    pub active: bool,
+    /// The spool assigned to this slot.
+    pub material_id: Option<String>,
+}
+
+/// One error that the printer shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrinterError {
+    /// The vendor's code, as shown on the printer's screen.
+    pub code: String,
+    /// `fatal`, `serious`, `common`, `info` or `print`.
+    pub kind: String,
+    /// English words.
+    pub message: String,
+}
+
+/// Whether a finished print still lies on the plate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Plate {
+    /// Nobody knows.
+    #[default]
+    Unknown,
+    /// From the end of a print until somebody says otherwise or the next print starts.
+    Occupied,
+    /// Somebody took the print off and said so.
+    Clear,
+}
+
+/// How a print was started, as far as the printer says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrintKind {
+    /// A user's print.
+    #[default]
+    User,
+    /// A calibration or another print of the printer's own: no job.
+    System,
+}
+
+/// The print that a printer shows: current, or the last one until the printer forgets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Print {
+    /// The vendor's number of this very print; differs when the same file is printed twice. `None` where there is none.
+    pub key: Option<String>,
+    /// The name on the printer's screen.
+    pub name: Option<String>,
+    /// The file as the printer names it.
+    pub file: Option<String>,
+    /// Plate within the file, from 1.
+    pub plate: Option<u32>,
+    /// Whether it is a user's print.
+    pub kind: PrintKind,
+}
+
+/// What a driver has read from its printer: the merged state of all reports so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    /// The status; never `Offline` or `Connecting`, which are the connection's words.
+    pub status: PrinterStatus,
+    /// The step within the status in words, as `heating the bed`.
+    pub stage: Option<&'static str>,
+    /// The print it shows.
+    pub print: Print,
+    /// Temperatures.
+    pub temperature: Temperatures,
+    /// All nozzles.
+    pub nozzles: Vec<Nozzle>,
+    /// Progress in percent.
+    pub progress: Option<u8>,
+    /// Remaining time in seconds.
+    pub remaining_s: Option<u32>,
+    /// Current layer.
+    pub layer: Option<u32>,
+    /// All layers.
+    pub layers: Option<u32>,
+    /// Filament slots.
+    pub filaments: Vec<Filament>,
+    /// Errors shown.
+    pub errors: Vec<PrinterError>,
+}
+
+/// The newest state of a printer as everybody reads it: what the driver saw plus what the service knows.
+#[derive(Clone, Debug, Default)]
+pub struct PrinterState {
+    /// Status, the connection's words included.
+    pub status: PrinterStatus,
+    /// Step of the connection.
+    pub connection: ConnectionState,
+    /// Why the last attempt failed.
+    pub connection_kind: Option<ConnectionKind>,
+    /// The same in words that say what to do.
+    pub connection_message: Option<String>,
+    /// The merged reports; kept while the printer is silent, with its age in `last_seen`.
+    pub seen: Observation,
+    /// Whether `seen` comes from a report of this run (false: from the store).
+    pub fresh: bool,
+    /// The job of the shown print.
+    pub job_id: Option<JobId>,
+    /// The print's start.
+    pub started_at: Option<Timestamp>,
+    /// Whether something lies on the plate.
+    pub plate: Plate,
+    /// Wall time of the last report.
+    pub last_seen: Option<Timestamp>,
+    /// Monotonic time of the last report of this run.
+    pub last_seen_mono: Option<Mono>,
+}
+
+impl PrinterState {
+    /// The name of the print that the printer is at, or has finished and not yet left.
+    #[must_use]
+    pub fn current_job(&self) -> Option<&str> {
+        use PrinterStatus as S;
+        let shown = match self.seen.status {
+            S::Preparing
+            | S::Printing
+            | S::Paused
+            | S::Attention
+            | S::Finished
+            | S::Failed
+            | S::Cancelled => true,
+            S::Offline | S::Connecting | S::Idle | S::Unknown => false,
+        };
+        self.seen.print.name.as_deref().filter(|_| shown)
+    }
+}
