@@ -6,4 +6,6 @@
 pub mod base;
 pub mod bus;
 pub mod events;
+pub mod jobs;
 pub mod model;
+pub mod printers;

@@ -5,6 +5,7 @@ pub mod job;
 pub mod printer;
 pub mod status;
 pub mod text;
+pub mod track;
 
 pub use id::{JobId, PrinterId};
 pub use job::{Job, JobEnd, JobStatus};
@@ -12,3 +13,4 @@ pub use printer::{ConnectionConfig, Printer, PrinterType};
 pub use status::{
     ConnectionKind, ConnectionState, Filament, Nozzle, PrinterError, PrinterState, PrinterStatus,
 };
+pub use track::Track;

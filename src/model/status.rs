@@ -210,6 +210,9 @@ pub enum PrintKind {
 pub struct Print {
     /// The vendor's number of this very print; differs when the same file is printed twice. `None` where there is none.
     pub key: Option<String>,
+    /// A weaker mark of this very print, such as its start time as the printer notes it: tells two runs of one file
+    /// apart after an interruption. `None` until the print runs.
+    pub mark: Option<String>,
     /// The name on the printer's screen.
     pub name: Option<String>,
     /// The file as the printer names it.
@@ -227,6 +230,11 @@ pub struct Observation {
     pub status: PrinterStatus,
     /// The step within the status in words, as `heating the bed`.
     pub stage: Option<&'static str>,
+    /// Whether the printer itself says that it prints (its calibrations at the start of a print included, which
+    /// `status` shows as preparing).
+    pub running: bool,
+    /// Whether a person cancelled the shown print, as far as the printer says.
+    pub cancelled: bool,
     /// The print it shows.
     pub print: Print,
     /// Temperatures.

@@ -1,0 +1,3 @@
+//! Jobs: every print becomes a record with its true start and end.
+
+pub mod state;

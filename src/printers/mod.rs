@@ -1,0 +1,3 @@
+//! The printers: drivers, one directory per vendor, and the registry of those that are watched.
+
+pub mod bambu;
