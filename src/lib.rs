@@ -3,6 +3,7 @@
 //! The rooms and the way of the data are drawn in `docs/architecture.md`. A lower room never imports a higher one:
 //! `base` < `model` < `events` < `bus`, `net`, `formats` < `store` < `printers` < workflows (`jobs`, `monitor`) < `web` < `app`.
 
+pub mod app;
 pub mod base;
 pub mod bus;
 pub mod events;

@@ -8,3 +8,4 @@ pub mod error;
 pub mod file;
 pub mod latest;
 pub mod secret;
+pub mod task;
