@@ -9,4 +9,5 @@ pub mod bus;
 pub mod events;
 pub mod jobs;
 pub mod model;
+pub mod net;
 pub mod printers;
