@@ -1,4 +1,4 @@
-//! What every room may use: clocks, back-off, the latest-value cell, secrets, durable file writes.
+//! What every room may use: clocks, back-off, the latest-value cell, logging, secrets, durable file writes.
 //!
 //! Nothing here knows printers, events or the store.
 
@@ -7,5 +7,6 @@ pub mod clock;
 pub mod error;
 pub mod file;
 pub mod latest;
+pub mod logging;
 pub mod secret;
 pub mod task;

@@ -1,0 +1,217 @@
+//! The sections of the file: their values with defaults, and their tables of keys.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::check;
+use super::key::{Key, Value, toml_text};
+use crate::base::logging::{self, LogConfig};
+use crate::base::secret::Secret;
+
+/// Host names that are accepted: the device's own and a few aliases of a router.
+const HOST_NAMES_MAX: usize = 8;
+/// Bytes of the password: a long sentence.
+const PASSWORD_BYTES_MAX: usize = 256;
+
+/// `[web]`: the page and the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebConfig {
+    /// Where to listen. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Names of the device, in small letters, that a request's `Host` may carry beside addresses. `name.local` of a name
+    /// without a dot is meant too.
+    pub names: Vec<String>,
+    /// Guards what changes something.
+    pub password: Option<Secret>,
+    /// Whether reading needs the password too.
+    pub private: bool,
+}
+
+impl Default for WebConfig {
+    fn default() -> WebConfig {
+        WebConfig {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            names: vec!["printernizer".to_owned()],
+            password: None,
+            private: false,
+        }
+    }
+}
+
+impl WebConfig {
+    /// The keys of the section.
+    pub const KEYS: &[Key<WebConfig>] = &[
+        Key {
+            name: "listen",
+            help: "Address and port of the page and the API. 0.0.0.0 means every network of the device.",
+            allowed: "an IPv4 or IPv6 address with a port, as \"0.0.0.0:8080\" or \"[::]:8080\"",
+            example: "\"0.0.0.0:8080\"",
+            secret: false,
+            set: |web, value| {
+                web.listen = value.text()?.parse().ok()?;
+                Some(())
+            },
+            show: |web| Some(toml_text(&web.listen.to_string())),
+        },
+        Key {
+            name: "name",
+            help: "Name of the device on the network, or a list of names. Requests for other names are refused.",
+            allowed: "a host name as \"printernizer\", or a list of at most 8",
+            example: "\"printernizer\"",
+            secret: false,
+            set: |web, value| {
+                let names = value.texts()?;
+                if names.is_empty() || names.len() > HOST_NAMES_MAX {
+                    return None;
+                }
+                web.names = names.into_iter().map(check::host_name).collect::<Option<_>>()?;
+                Some(())
+            },
+            show: |web| match web.names.as_slice() {
+                [name] => Some(toml_text(name)),
+                names => Some(
+                    toml::Value::Array(names.iter().cloned().map(toml::Value::String).collect()).to_string(),
+                ),
+            },
+        },
+        Key {
+            name: "password",
+            help: "Password for everything that changes something. Without one the network is trusted.",
+            allowed: "a text in quotes of 1 to 256 bytes without line breaks",
+            example: "\"a long sentence\"",
+            secret: true,
+            set: |web, value| {
+                // Blanks belong to a password: nothing is trimmed.
+                let text = value.text()?;
+                let fits = !text.is_empty()
+                    && text.len() <= PASSWORD_BYTES_MAX
+                    && !text.chars().any(char::is_control);
+                web.password = fits.then(|| Some(Secret::new(text)))?;
+                Some(())
+            },
+            show: |web| web.password.as_ref().map(|_| String::new()),
+        },
+        Key {
+            name: "private",
+            help: "Whether reading needs the password too.",
+            allowed: "true or false",
+            example: "false",
+            secret: false,
+            set: |web, value| {
+                web.private = value.boolean()?;
+                Some(())
+            },
+            show: |web| Some(web.private.to_string()),
+        },
+    ];
+}
+
+/// `[storage]`: where everything is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// The directory of the records and files; absolute.
+    pub data_dir: PathBuf,
+    /// Durable events that the journal keeps.
+    pub journal_max: u64,
+}
+
+impl Default for StorageConfig {
+    fn default() -> StorageConfig {
+        StorageConfig { data_dir: PathBuf::from("/var/lib/printernizer"), journal_max: 10_000 }
+    }
+}
+
+impl StorageConfig {
+    /// The keys of the section.
+    pub const KEYS: &[Key<StorageConfig>] = &[
+        Key {
+            name: "data_dir",
+            help: "Directory of the records and the files of the prints.",
+            allowed: "an absolute path in quotes, as \"/var/lib/printernizer\"",
+            example: "\"/var/lib/printernizer\"",
+            secret: false,
+            set: |storage, value| {
+                let text = value.text()?;
+                let path = PathBuf::from(text);
+                if !path.is_absolute() || text.chars().any(char::is_control) {
+                    return None;
+                }
+                storage.data_dir = path;
+                Some(())
+            },
+            show: |storage| Some(toml_text(&storage.data_dir.to_string_lossy())),
+        },
+        Key {
+            name: "journal_max",
+            help: "Durable events that the journal keeps for clients that come back late.",
+            allowed: "a number from 100 to 100000",
+            example: "10000",
+            secret: false,
+            set: |storage, value| {
+                storage.journal_max = value.number().filter(|number| (100..=100_000).contains(number))?;
+                Some(())
+            },
+            show: |storage| Some(storage.journal_max.to_string()),
+        },
+    ];
+}
+
+/// The keys of `[log]`.
+pub const LOG_KEYS: &[Key<LogConfig>] = &[Key {
+    name: "level",
+    help: "What is logged. At debug every event is one line. Can be changed while the service runs.",
+    allowed: "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+    example: "\"info\"",
+    secret: false,
+    set: set_level,
+    show: |log| Some(toml_text(logging::level_name(log.level))),
+}];
+
+fn set_level(log: &mut LogConfig, value: &Value<'_>) -> Option<()> {
+    log.level = logging::level_from_name(value.text()?)?;
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names<C>(keys: &[Key<C>]) -> Vec<&'static str> {
+        keys.iter().map(|key| key.name).collect()
+    }
+
+    #[test]
+    fn keys_have_one_entry_each() {
+        for mut list in [names(WebConfig::KEYS), names(StorageConfig::KEYS), names(LOG_KEYS)] {
+            let count = list.len();
+            list.sort_unstable();
+            list.dedup();
+            assert_eq!(list.len(), count);
+        }
+    }
+
+    #[test]
+    fn a_refused_value_changes_nothing() {
+        let mut web = WebConfig::default();
+        for key in WebConfig::KEYS {
+            assert_eq!((key.set)(&mut web, &Value::Other("table")), None, "{}", key.name);
+            assert_eq!((key.set)(&mut web, &Value::Text("\u{0}".into())), None, "{}", key.name);
+        }
+        assert_eq!(web, WebConfig::default());
+    }
+
+    #[test]
+    fn what_is_shown_is_taken_again() {
+        let web = WebConfig::default();
+        for key in WebConfig::KEYS.iter().filter(|key| !key.secret) {
+            let shown = (key.show)(&web).unwrap();
+            let value: toml::Value =
+                toml::from_str::<toml::Table>(&format!("x = {shown}")).unwrap()["x"].clone();
+            let value = match &value {
+                toml::Value::Boolean(value) => Value::Boolean(*value),
+                value => Value::Text(value.as_str().unwrap().into()),
+            };
+            assert_eq!((key.set)(&mut web.clone(), &value), Some(()), "{}", key.name);
+        }
+    }
+}
