@@ -6,6 +6,7 @@
 pub mod app;
 pub mod base;
 pub mod bus;
+pub mod cli;
 pub mod config;
 pub mod events;
 pub mod jobs;

@@ -1,3 +1,27 @@
-//! Arguments, configuration, logging, `app::run`, exit code.
+//! Arguments, configuration, logging, the command, the exit code. Everything else is the library's.
 
-fn main() {}
+use std::process::ExitCode;
+
+use printernizer::base::logging;
+use printernizer::cli::{self, Command, Failure, Options, Outcome};
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Serve(options)) => serve(&options).into(),
+        Ok(command) => cli::run(&command, std::env::vars_os().collect()).into(),
+        Err(error) => Failure::Usage(error.to_string()).tell().into(),
+    }
+}
+
+fn serve(options: &Options) -> Outcome {
+    let loaded = match cli::load(options, std::env::vars_os().collect()) {
+        Ok(loaded) => loaded,
+        Err(failure) => return failure.tell(),
+    };
+    logging::init(&loaded.config.log);
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
+    log::error!("this build has no service");
+    Outcome::Failed
+}
