@@ -262,7 +262,10 @@ impl Life {
         loop {
             match self.poll(eventloop, grace.as_mut()).await? {
                 Err(_) if self.leaving => return None,
-                Err(error) => return Some(self.sort(&error)),
+                Err(error) => {
+                    self.deliver_rest(eventloop).await;
+                    return Some(self.sort(&error));
+                }
                 Ok(event) => match self.handle(event, eventloop).await {
                     Next::GoOn => {}
                     Next::Leave => self.begin_leaving(grace.as_mut())?,
@@ -329,6 +332,20 @@ impl Life {
                 Next::GoOn
             }
             Event::Incoming(_) | Event::Outgoing(_) => Next::GoOn,
+        }
+    }
+
+    /// Hands over what came before the end. The library reads up to ten packets at once and, when one of them is the
+    /// error, forgets to give out those before it: often the last words of a peer that hangs up.
+    async fn deliver_rest(&mut self, eventloop: &mut EventLoop) {
+        while let Some(event) = eventloop.state.events.pop_front() {
+            // A second answer to the login is what ended the link, not a second login.
+            if matches!(event, Event::Incoming(Incoming::ConnAck(_))) {
+                continue;
+            }
+            if matches!(self.handle(event, eventloop).await, Next::Leave) {
+                return;
+            }
         }
     }
 
