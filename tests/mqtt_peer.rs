@@ -12,7 +12,7 @@ use printernizer::net::mqtt::{
     ConnectOptions, EVENT_QUEUE_MAX, MAX_INCOMING, MqttErrorKind, MqttEvent, MqttHandle, MqttLink, MqttThread,
 };
 use printernizer::net::tls::{Observed, PeerPolicy, TlsVersions, Verdict, client_config};
-use support::certificates::{Identity, Key, Version};
+use support::certificates::{Identity, Key, KeyKind, Version};
 use support::mosquitto::{CODE, Mosquitto, USER};
 use support::{patiently, wait_until};
 
@@ -84,13 +84,15 @@ fn with_broker(identity: &Identity, test: impl AsyncFnOnce(&mut Mosquitto, MqttH
 
 #[test]
 fn messages_go_both_ways_over_both_kinds_of_certificates() {
-    for version in [Version::V1, Version::V3] {
-        with_broker(&Identity::new(version, NAME, Key::shared()), async |broker, handle| {
+    // The longest keys also show that the thread's stack is large enough.
+    let long = Key::generate(KeyKind::Rsa4096);
+    for (version, key) in [(Version::V1, Key::shared()), (Version::V3, &long)] {
+        with_broker(&Identity::new(version, NAME, key), async |broker, handle| {
             let (options, observed) = options(broker.tls, "both-ways", policy());
             let link = handle.connect(options).unwrap();
             ready(&link).await;
             let seen = observed.get().unwrap();
-            assert_eq!((seen.spki_sha256, seen.verdict), (Key::shared().pin(), Verdict::FirstUse));
+            assert_eq!((seen.spki_sha256, seen.verdict), (key.pin(), Verdict::FirstUse));
             assert_eq!(seen.common_name.as_deref(), Some(NAME));
 
             let mut other = broker.client();

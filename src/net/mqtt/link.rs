@@ -189,7 +189,7 @@ impl LinkJob {
         let ended = Life::new(&self, stop).live(&mut self.eventloop).await;
         if let Some(relay) = relay {
             // The DISCONNECT may still be on its way through the relay.
-            drop(std::mem::replace(&mut self.eventloop, idle_event_loop()));
+            drop(self.eventloop);
             relay.drain(DISCONNECT_DEADLINE / 2).await;
         }
         ended
@@ -208,11 +208,6 @@ impl LinkJob {
         }
         Ok(())
     }
-}
-
-/// An event loop that owns no connection; put in place of one whose connection is to be dropped.
-fn idle_event_loop() -> EventLoop {
-    EventLoop::new(MqttOptions::new("idle", "127.0.0.1", 1), 1)
 }
 
 /// The state of a link while it lives.
