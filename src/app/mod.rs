@@ -27,6 +27,7 @@ use crate::base::task::{Board, Stop, Wake};
 use crate::events::{Announcer, Event, EventBus, ServiceStarted, ServiceStopping};
 use crate::monitor::{summary, watch};
 use crate::net::mqtt::MqttThread;
+use crate::net::resolve::Resolver;
 use crate::printers::registry::{ORDERS_MAX, Registry};
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::web::api::Api;
@@ -169,6 +170,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         clock: clock.clone(),
         store: store.clone(),
         mqtt: mqtt.handle(),
+        resolver: Resolver::new(clock.clone()),
         announcer: announcer.clone(),
         registry: registry.clone(),
     };

@@ -43,7 +43,8 @@ async fn attempt(deps: &Deps, printer: &mut Printer) -> Result<(), Trouble> {
     }
     // Twice at most: the first time may only learn the serial number.
     for _ in 0..2 {
-        let opened = bambu::Session::open(printer, bambu::Reports::default(), deps.clock.clone(), &deps.mqtt).await;
+        let (reports, clock) = (bambu::Reports::default(), deps.clock.clone());
+        let opened = bambu::Session::open(printer, reports, clock, &deps.mqtt, &deps.resolver).await;
         let mut session = opened.map_err(|end| (false, end))?;
         match session.next().await {
             SessionEvent::SerialLearnt(identity) => {

@@ -22,6 +22,7 @@ use crate::jobs::record::{Transition, record};
 use crate::model::status::{ConnectionKind, ConnectionState, Print, PrinterState, PrinterStatus};
 use crate::model::{Printer, PrinterId, PrinterType};
 use crate::net::mqtt::MqttHandle;
+use crate::net::resolve::Resolver;
 use crate::printers::bambu;
 use crate::printers::driver::{Identity, SessionEnd, SessionEvent};
 use crate::printers::registry::{Command, Entry, Registry};
@@ -45,6 +46,8 @@ pub struct Deps {
     pub store: Store,
     /// Connections to Bambu printers.
     pub mqtt: MqttHandle,
+    /// Addresses of host names.
+    pub resolver: Resolver,
     /// State events.
     pub announcer: Announcer,
     /// The table of watched printers.
@@ -169,7 +172,8 @@ impl Watch {
         }
         let mut session = {
             let reports = std::mem::take(&mut self.reports);
-            let open = bambu::Session::open(&self.printer, reports, self.deps.clock.clone(), &self.deps.mqtt);
+            let deps = &self.deps;
+            let open = bambu::Session::open(&self.printer, reports, deps.clock.clone(), &deps.mqtt, &deps.resolver);
             let mut open = std::pin::pin!(open);
             loop {
                 match context.wait(open.as_mut()).await {

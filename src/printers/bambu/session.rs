@@ -14,7 +14,7 @@ use crate::base::secret::Secret;
 use crate::model::Printer;
 use crate::model::status::ConnectionKind;
 use crate::net::mqtt::{ConnectOptions, MqttEvent, MqttHandle, MqttLink};
-use crate::net::resolve;
+use crate::net::resolve::Resolver;
 use crate::net::tls::{self, Observed, PeerPolicy, TlsVersions};
 use crate::printers::driver::{Identity, OddCounts, SessionEnd, SessionEvent};
 
@@ -60,7 +60,8 @@ impl Session {
                 "no access code is stored; enter the one on the printer's screen",
             ));
         };
-        let address = resolve::resolve(&connection.host, connection.mqtt_port)
+        let address = resolver
+            .resolve(&connection.host, connection.mqtt_port)
             .await
             .map_err(|error| words::end(ConnectionKind::Unreachable, &error.to_string()))?;
         let policy = PeerPolicy { pinned_spki: printer.pin, expected_common_name: connection.serial.clone() };
