@@ -11,3 +11,4 @@ pub mod jobs;
 pub mod model;
 pub mod net;
 pub mod printers;
+pub mod web;
