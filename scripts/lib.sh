@@ -26,11 +26,17 @@ section_end() {
   SECTION_NAME=
 }
 
-# limited SECONDS COMMAND...: runs the command without standard input and ends it after SECONDS.
+# limited SECONDS COMMAND...: runs the command without standard input and ends it after SECONDS, or when the whole run's time is
+# over (PRINTERNIZER_DEADLINE, seconds since 1970; scripts called from another one inherit it).
 # Nothing here may wait for ever: a build server kills the whole run late and without an explanation.
 limited() {
-  local seconds=$1 status=0
+  local seconds=$1 status=0 left
   shift
+  if [ -n "${PRINTERNIZER_DEADLINE:-}" ]; then
+    left=$((PRINTERNIZER_DEADLINE - $(date +%s)))
+    [ "$left" -gt 0 ] || die "the whole run has taken too long, not starting: $*"
+    [ "$seconds" -le "$left" ] || seconds=$left
+  fi
   timeout --kill-after=30 "$seconds" "$@" </dev/null || status=$?
   case $status in
     124 | 137) printf '%s: error: not done after %d s: %s\n' "$(basename "$0")" "$seconds" "$*" >&2 ;;
