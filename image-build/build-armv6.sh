@@ -28,7 +28,8 @@ export CARGO_TARGET_ARM_UNKNOWN_LINUX_MUSLEABIHF_LINKER=$here/armv6-cc
 
 # link-self-contained=no: Zig brings crt1.o and libunwind; rustc would name its own, which do not exist for a library built here.
 # target-cpu: the board's processor, so that 64-bit atomics are one LDREXD loop instead of a call into the kernel's helper page.
-# remap-path-prefix: messages of panics name no directory of the building machine, and two checkouts give the same bytes.
+# remap-path-prefix: messages of panics name no directory of the building machine. (Checkouts in two places still give different
+# bytes: cargo mixes the path of the standard library's source into its symbol names.)
 rustflags=(-C link-self-contained=no -C target-cpu=arm1176jzf-s)
 rustflags+=("--remap-path-prefix=$root=/printernizer" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo")
 cargo_options=(--locked --release --package printernizer --bin printernizer --target "$target" --target-dir "$target_directory")
