@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use printernizer::base::secret::Secret;
 use printernizer::net::mqtt::{
-    ConnectOptions, EVENT_QUEUE_MAX, MAX_INCOMING, MqttErrorKind, MqttEvent, MqttHandle, MqttLink, MqttThread,
+    ConnectOptions, EVENT_QUEUE_MAX, MAX_INCOMING, MqttErrorKind, MqttEvent, MqttHandle, MqttLink,
+    MqttThread, PUBLISH_QUEUE_MAX,
 };
 use printernizer::net::tls::{Observed, PeerPolicy, TlsVersions, Verdict, client_config};
 use support::certificates::{Identity, Key, KeyKind, Version};
@@ -114,6 +115,11 @@ fn what_is_published_early_is_sent_after_the_login() {
         link.publish("requests", "first").unwrap();
         ready(&link).await;
         assert_eq!(other.receive().1, b"first");
+        // What has been sent makes room again.
+        for _ in 0..3 * PUBLISH_QUEUE_MAX {
+            link.publish("requests", "more").unwrap();
+            assert_eq!(other.receive().1, b"more");
+        }
     });
 }
 

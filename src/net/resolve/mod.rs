@@ -1,7 +1,7 @@
 //! Host texts to addresses, with a deadline and without holding up the executor.
 //!
 //! * Literals (IPv4, IPv6 with or without brackets, scope ids as numbers or interface names) are read at once.
-//! * Names ending in `.local` are asked for by multicast (see [`mdns`]) first: the static C library of the image has no
+//! * Names ending in `.local` are asked for by multicast first: the static C library of the image has no
 //!   plug-ins for them. If nobody answers, the system is asked like for any other name.
 //! * Other names go to the system's resolver, which blocks: on a short-lived thread of its own, at most
 //!   [`LOOKUPS_MAX`] at once. When time runs out the answer is abandoned, and the thread keeps its place until the system
