@@ -55,5 +55,9 @@ fn main() {
         };
         cell.set(state);
     }
-    println!("{kind}: {} bytes, {count} times, progress {:?}", payload.len(), black_box(cell.get()).seen.progress);
+    println!(
+        "{kind}: {} bytes, {count} times, progress {:?}",
+        payload.len(),
+        black_box(cell.get()).seen.progress
+    );
 }

@@ -9,6 +9,8 @@ pub mod bus;
 pub mod events;
 pub mod jobs;
 pub mod model;
+pub mod monitor;
 pub mod net;
 pub mod printers;
+pub mod store;
 pub mod web;

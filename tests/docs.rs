@@ -16,6 +16,7 @@ fn row(name: &str, class: Class, when: &str) -> String {
 fn every_event_is_documented_as_the_code_has_it_and_no_other() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/events.md")).unwrap();
     let documented: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
-    let catalogue: Vec<String> = CATALOGUE.iter().map(|(name, class, when)| row(name, *class, when)).collect();
+    let catalogue: Vec<String> =
+        CATALOGUE.iter().map(|(name, class, when)| row(name, *class, when)).collect();
     assert_eq!(documented, catalogue, "docs/events.md and src/events/mod.rs differ");
 }

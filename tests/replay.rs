@@ -11,7 +11,12 @@ use printernizer::events::{Envelope, Event};
 use printernizer::jobs::record::{Transition, record};
 use printernizer::model::{ConnectionState, Job, JobStatus, PrinterId, PrinterState, PrinterStatus};
 use printernizer::printers::bambu::{Kind, Reports};
-use printernizer::store::{JobFilter, Store, StoreOptions};
+use printernizer::store::{JobFilter, OpenedStore, Store, StoreError, StoreOptions};
+
+fn close(opened: OpenedStore, store: Store) {
+    drop((store, opened.store));
+    smol::block_on(opened.thread.close(Duration::from_secs(10))).unwrap();
+}
 
 struct Outcome {
     jobs: Vec<Job>,
@@ -36,7 +41,7 @@ fn replay(messages: &[String], restart_every: Option<usize>) -> Outcome {
     let mut first = true;
     for (number, message) in messages.iter().enumerate() {
         if number > 0 && restart_every.is_some_and(|every| number % every == 0) {
-            opened.close(store).unwrap();
+            close(opened, store);
             opened = open();
             store = opened.store.clone();
             reports = Reports::default();
@@ -59,15 +64,23 @@ fn replay(messages: &[String], restart_every: Option<usize>) -> Outcome {
         };
         let is_first = first && state.status != PrinterStatus::Unknown;
         first &= !is_first;
-        let transition =
-            Transition { printer_id: PrinterId(1), printer_name: "A1".into(), state, first: is_first, flow: None };
+        let transition = Transition {
+            printer_id: PrinterId(1),
+            printer_name: "A1".into(),
+            state,
+            first: is_first,
+            flow: None,
+        };
         smol::block_on(record(&store, transition)).unwrap();
     }
-    let (jobs, total) = store.read_blocking(|view| view.jobs_page(&JobFilter::default(), 0, 100)).unwrap();
+    let (jobs, total) = store
+        .read_blocking(|view| Ok::<_, StoreError>(view.jobs_page(&JobFilter::default(), 0, 100)?))
+        .unwrap();
     assert_eq!(jobs.len() as u64, total);
-    opened.close(store).unwrap();
+    close(opened, store);
     let announced = announced.lock().unwrap();
-    let names = announced.iter().map(|envelope| label(&envelope.event)).filter(|label| !label.is_empty()).collect();
+    let names =
+        announced.iter().map(|envelope| label(&envelope.event)).filter(|label| !label.is_empty()).collect();
     let seqs = announced.iter().filter_map(|envelope| envelope.seq).collect();
     Outcome { jobs: jobs.into_iter().rev().collect(), names, seqs }
 }
@@ -124,7 +137,8 @@ fn own_messages() -> Vec<String> {
         delta(r#""stg_cur":1"#),
         delta(r#""stg_cur":0,"layer_num":1,"mc_percent":10"#),
     ];
-    messages.extend((2..=9).map(|layer| delta(&format!(r#""layer_num":{layer},"mc_percent":{}"#, layer * 11))));
+    messages
+        .extend((2..=9).map(|layer| delta(&format!(r#""layer_num":{layer},"mc_percent":{}"#, layer * 11))));
     messages.extend([
         delta(r#""gcode_state":"FINISH","mc_percent":100,"gcode_file":"","print_type":"idle""#),
         delta(r#""nozzle_temper":180.5"#),
@@ -156,7 +170,9 @@ fn three_prints_are_three_jobs_however_often_the_service_restarts() {
 #[test]
 fn a_calibration_is_no_job() {
     let messages = [
-        delta(r#""gcode_state":"PREPARE","gcode_file":"/usr/etc/print/auto_cali_for_user.gcode","subtask_name":"auto_cali","print_type":"system""#),
+        delta(
+            r#""gcode_state":"PREPARE","gcode_file":"/usr/etc/print/auto_cali_for_user.gcode","subtask_name":"auto_cali","print_type":"system""#,
+        ),
         delta(r#""gcode_state":"RUNNING","mc_percent":50"#),
         delta(r#""gcode_state":"FINISH","mc_percent":100,"gcode_file":"","print_type":"idle""#),
     ];
@@ -164,10 +180,8 @@ fn a_calibration_is_no_job() {
 }
 
 fn captured(name: &str) -> Option<Vec<String>> {
-    let data = std::env::var_os("PRINTERNIZER_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
+    let data = std::env::var_os("PRINTERNIZER_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let path = data.join("bambu").join(name);
     let Ok(bytes) = std::fs::read(&path) else {
         println!("skipped: {} is not here", path.display());
@@ -186,7 +200,13 @@ fn a_captured_cloud_print_is_one_job() {
 #[test]
 fn a_captured_print_from_the_screen_is_one_job() {
     let Some(messages) = captured("a1_Testqube_local.log") else { return };
-    check(&messages, &[50, 7, 59, 60, 61, 348], &story(1, "completed"), &["Würfel.3mf"], &[JobStatus::Completed]);
+    check(
+        &messages,
+        &[50, 7, 59, 60, 61, 348],
+        &story(1, "completed"),
+        &["Würfel.3mf"],
+        &[JobStatus::Completed],
+    );
 }
 
 #[test]

@@ -53,7 +53,12 @@ where
 ///
 /// # Errors
 /// Never; the signature is a task's.
-pub async fn watchdog(context: TaskContext, board: Board, interval: Duration, notify: impl Fn()) -> TaskResult {
+pub async fn watchdog(
+    context: TaskContext,
+    board: Board,
+    interval: Duration,
+    notify: impl Fn(),
+) -> TaskResult {
     let mut told: Vec<String> = Vec::new();
     let mut due = Mono(0);
     loop {

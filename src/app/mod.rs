@@ -6,8 +6,8 @@
 mod beats;
 mod fleet;
 mod probe;
-pub mod supervisor;
 mod stream;
+pub mod supervisor;
 
 use std::fmt;
 use std::net::TcpListener;
@@ -29,12 +29,14 @@ use crate::monitor::{summary, watch};
 use crate::net::mqtt::MqttThread;
 use crate::net::resolve::Resolver;
 use crate::printers::registry::{ORDERS_MAX, Registry};
-use crate::store::{Store, StoreError, StoreOptions};
+use crate::store::{Read as _, Store, StoreError, StoreOptions};
 use crate::web::api::Api;
 use crate::web::server::SlowLane;
 
 /// Time that all tasks together have for their goodbyes; with the store's last commit the service ends within 5 s.
 const TASKS_END_WITHIN: Duration = Duration::from_millis(3000);
+/// Time for what is queued in the store and its last commit.
+const STORE_ENDS_WITHIN: Duration = Duration::from_millis(1500);
 /// A copy of the records is made once a day.
 const BACKUP_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// The watchdog is fed at least this often where the service manager names no interval.
@@ -159,7 +161,11 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     let publish = announcer.clone();
     let opened = Store::open(StoreOptions {
         journal_max,
-        ..StoreOptions::new(data_dir.clone(), clock.clone(), Arc::new(move |envelope| publish.committed(envelope)))
+        ..StoreOptions::new(
+            data_dir.clone(),
+            clock.clone(),
+            Arc::new(move |envelope| publish.committed(envelope)),
+        )
     })?;
     let store = opened.store.clone();
     announcer.resume(store.read_blocking(|view| view.newest_seq())?);
@@ -191,28 +197,34 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
 
     let clean = opened.report.previous_shutdown_clean;
     store.write_blocking(move |txn| {
-        let event = ServiceStarted { version: env!("CARGO_PKG_VERSION").into(), previous_shutdown_clean: clean };
+        let event =
+            ServiceStarted { version: env!("CARGO_PKG_VERSION").into(), previous_shutdown_clean: clean };
         txn.emit(Event::ServiceStarted(event), None, None);
         Ok::<(), StoreError>(())
     })?;
     let (printers, tracks) = store.read_blocking(|view| {
         let printers = view.printers()?;
         let tracks = printers.iter().map(|printer| view.track(printer.id)).collect::<Result<Vec<_>, _>>()?;
-        Ok((printers, tracks))
+        Ok::<_, StoreError>((printers, tracks))
     })?;
 
     let executor = Rc::new(LocalExecutor::new());
-    let supervisor = Supervisor::new(Rc::clone(&executor), clock.clone(), handles.tasks.clone(), handles.stop.clone());
+    let supervisor =
+        Supervisor::new(Rc::clone(&executor), clock.clone(), handles.tasks.clone(), handles.stop.clone());
     let web = web.spawn(&supervisor);
     spawn_service(&supervisor, &deps, wire, &manager, handles);
     for (printer, track) in printers.into_iter().zip(tracks) {
         fleet::start(&supervisor, &deps, Arc::new(printer), track);
     }
     manager.ready();
-    log::info!("printernizer {} is up, {}", env!("CARGO_PKG_VERSION"), if clean { "after a clean shutdown" } else { "after an unclean one" });
+    log::info!(
+        "printernizer {} is up, {}",
+        env!("CARGO_PKG_VERSION"),
+        if clean { "after a clean shutdown" } else { "after an unclean one" }
+    );
 
     let result = smol::block_on(executor.run(async {
-        let ended = asked(&supervisor).await;
+        let ended = asked(&supervisor, &store).await;
         manager.stopping();
         let reason = match &ended {
             Ok(reason) => (*reason).to_owned(),
@@ -235,12 +247,13 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     web.stop();
     // What holds the store must be gone before its thread can end.
     drop((api, deps, supervisor, executor));
-    opened.close(store)?;
+    drop(store);
+    smol::block_on(opened.thread.close(STORE_ENDS_WITHIN))?;
     result.map(|_| ())
 }
 
 /// Waits until the service is to end; answers why.
-async fn asked(supervisor: &Supervisor) -> Result<&'static str, AppError> {
+async fn asked(supervisor: &Supervisor, store: &Store) -> Result<&'static str, AppError> {
     let mut signals = Signals::new([Signal::Term, Signal::Int])
         .map_err(|source| AppError::Start { what: "the signal handler", source })?;
     let signalled = async {
@@ -249,10 +262,10 @@ async fn asked(supervisor: &Supervisor) -> Result<&'static str, AppError> {
             _ => Ok("terminated"),
         }
     };
-    let ended = async {
-        supervisor.ended().await.map(|()| "requested").map_err(|fatal| AppError::Fatal(fatal.0))
-    };
-    ended.or(signalled).await
+    let ended =
+        async { supervisor.ended().await.map(|()| "requested").map_err(|fatal| AppError::Fatal(fatal.0)) };
+    let failed = async { Err(AppError::Fatal(format!("the store failed: {}", store.failed().await))) };
+    failed.or(ended).or(signalled).await
 }
 
 fn spawn_service(
@@ -272,18 +285,13 @@ fn spawn_service(
         let deps = for_summary.clone();
         async move { summary::run(context, deps).await }
     });
-    let (store, keeper) = (deps.store.clone(), supervisor.clone());
+    let store = deps.store.clone();
     supervisor.spawn("store", move |context| {
-        let (store, keeper) = (store.clone(), keeper.clone());
+        let store = store.clone();
         async move {
             beats::ping(context, move || {
-                let (store, keeper) = (store.clone(), keeper.clone());
-                async move {
-                    if let Some(reason) = store.failed() {
-                        keeper.fail(format!("the store failed: {reason}"));
-                    }
-                    store.ping().await.is_ok()
-                }
+                let store = store.clone();
+                async move { store.ping().await.is_ok() }
             })
             .await
         }
@@ -311,7 +319,10 @@ fn spawn_service(
                 if context.clock.now().mono >= due {
                     due = context.clock.now().mono.after(BACKUP_EVERY);
                     if let Err(error) = store.backup().await {
-                        log::error!("the daily copy of the records failed: {}", crate::base::error::chain(&error));
+                        log::error!(
+                            "the daily copy of the records failed: {}",
+                            crate::base::error::chain(&error)
+                        );
                     }
                 }
             }

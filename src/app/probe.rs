@@ -28,8 +28,8 @@ impl Figures {
     /// Reads everything now.
     #[must_use]
     pub fn read(&self) -> Probe {
-        let failed = self.store.failed();
-        let store = json!({"failure": failed});
+        let failed = self.store.failure().get();
+        let store = json!({"failure": failed.as_deref()});
         let mqtt = json!({"links": self.mqtt.links(), "panics": self.mqtt.panics()});
         Probe {
             services: vec![("store", failed.is_none(), store), ("mqtt", self.mqtt.panics() == 0, mqtt)],

@@ -16,9 +16,11 @@ use super::AppError;
 use super::supervisor::Supervisor;
 use crate::bus::{Lossy, Received};
 use crate::events::{Envelope, RING};
-use crate::store::StoreError;
+use crate::store::{StoreError, View};
 use crate::web::api::{Api, snapshot};
-use crate::web::front::{self, EventSource, EventStream, Frame, Front, NoLargeRoutes, Ping, StreamRequest, frame};
+use crate::web::front::{
+    self, EventSource, EventStream, Frame, Front, NoLargeRoutes, Ping, StreamRequest, frame,
+};
 use crate::web::respond::ApiError;
 use crate::web::server::{Router, Server, ServerConfig, TinyConnection};
 use crate::web::{api, assets};
@@ -49,8 +51,9 @@ pub fn start_web(
         .set_nonblocking(true)
         .map_err(|source| AppError::Start { what: "the listening socket", source })?;
     let router: Router<TinyConnection> = api::routes(assets::routes(Router::new(api.clock.clone())), api);
-    let threads: Vec<_> =
-        (0..crate::web::server::HANDLERS).map(|n| api.tasks.enter(&format!("web-{n}"), api.clock.now().mono)).collect();
+    let threads: Vec<_> = (0..crate::web::server::HANDLERS)
+        .map(|n| api.tasks.enter(&format!("web-{n}"), api.clock.now().mono))
+        .collect();
     let clock = api.clock.clone();
     let beat = Arc::new(move |number: usize| {
         if let Some(info) = threads.get(number) {
@@ -68,7 +71,8 @@ impl Web {
         let Web { server, listener, names, api, stats } = self;
         let backend = server.backend();
         supervisor.spawn("front", move |context| {
-            let (listener, backend, stats) = (Arc::clone(&listener), Arc::clone(&backend), Arc::clone(&stats));
+            let (listener, backend, stats) =
+                (Arc::clone(&listener), Arc::clone(&backend), Arc::clone(&stats));
             let config = front::Config { names: names.clone(), ..front::Config::default() };
             let (events, clock) = (Source(Arc::clone(&api)), api.clock.clone());
             async move {
@@ -172,7 +176,10 @@ impl Stream {
 
     /// Continues after the seq that the client names, or with a gap where that is impossible.
     async fn resume(&mut self, after: u64) -> Result<(), StoreError> {
-        let (oldest, newest) = self.api.store.read(|view| Ok((view.oldest_seq()?, view.newest_seq()?))).await?;
+        let (oldest, newest) = {
+            let ends = |view: &View<'_>| Ok::<_, StoreError>((view.oldest_seq()?, view.newest_seq()?));
+            self.api.store.read(ends).await?
+        };
         // A client may know a seq of another data directory, or one that a restored copy has jumped over.
         if after > newest || oldest > after.saturating_add(1) {
             let data = json!({"after": after, "oldest": oldest, "newest": newest, "missed": null});

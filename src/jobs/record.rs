@@ -7,10 +7,10 @@
 use super::state::{Decision, decide, stem};
 use crate::base::clock::{Now, Timestamp};
 use crate::events::{Event, Flow, JobCompleted, JobCreated, JobOnly, JobRef, JobStatusChanged, StatusUpdate};
-use crate::model::status::{Plate, PrinterState};
+use crate::model::status::{Observation, Plate, Print, PrinterState};
 use crate::model::text::{self, NAME_BYTES_MAX};
 use crate::model::{Job, JobEnd, JobId, JobStatus, PrinterId, PrinterStatus, Track};
-use crate::store::{Store, StoreError, Txn};
+use crate::store::{Read as _, Store, StoreError, Txn};
 
 /// The name of a print that the printer does not name.
 const UNNAMED: &str = "unnamed print";
@@ -85,13 +85,12 @@ pub fn apply(txn: &mut Txn<'_>, transition: &Transition) -> Result<Recorded, Sto
 
     // What is announced about jobs, in order; the status update comes first because it is their cause.
     let mut news: Vec<(JobNews, Job)> = Vec::new();
-    if let (Some(end), Some(mut over)) = (decision.end, job.take_if(|job| job.status.is_active())) {
+    if let (Some(end), Some(over)) = (decision.end, job.as_mut()) {
         let old = over.status;
-        finish(&mut over, end, transition, now);
+        finish(over, end, transition, now);
         track.plate = Plate::Occupied;
         news.push((JobNews::Status(old), over.clone()));
         news.push((JobNews::Completed, over.clone()));
-        job = Some(over);
     }
     if decision.start {
         let (started, adopted) = start(txn, transition, &track, now)?;
@@ -135,7 +134,8 @@ pub fn apply(txn: &mut Txn<'_>, transition: &Transition) -> Result<Recorded, Sto
         plate: track.plate,
         active: job.as_ref().is_some_and(|job| job.status.is_active()),
     };
-    let root = news.first().map(|(_, job)| job).or(job.as_ref()).map(|job| job.created_seq).filter(|seq| *seq > 0);
+    let root =
+        news.first().map(|(_, job)| job).or(job.as_ref()).map(|job| job.created_seq).filter(|seq| *seq > 0);
     let status = status_event(txn, transition, &before, &track, !news.is_empty());
     let cause = status.map(|update| {
         // The job that is affected: the one that ends here rather than the one that is gone afterwards.
@@ -250,7 +250,8 @@ fn announce(txn: &mut Txn<'_>, cause: Option<u64>, news: &mut [(JobNews, Job)]) 
         if let (0, Some(seq)) = (job.created_seq, created_seq) {
             job.created_seq = seq;
         }
-        let root = if created_seq == Some(job.created_seq) { created_seq } else { cause.or(Some(job.created_seq)) };
+        let root =
+            if created_seq == Some(job.created_seq) { created_seq } else { cause.or(Some(job.created_seq)) };
         match kind {
             JobNews::Created => {
                 let event = Event::JobCreated(JobCreated {
@@ -301,7 +302,11 @@ fn completed(job: &Job) -> JobCompleted {
 
 /// The print to remember: at a start only what is shown now; while it goes on, a field that falls silent (the file name
 /// at the end of a print) keeps its value.
-fn remember(before: &Track, seen: &crate::model::status::Observation, start: bool) -> crate::model::status::Print {
+fn remember(
+    before: &Track,
+    seen: &crate::model::status::Observation,
+    start: bool,
+) -> crate::model::status::Print {
     let new = seen.print.clone();
     if start || !before.seen.is_active() {
         // Reports in parts may not have named the print yet: what was named while idle still holds.
@@ -310,21 +315,27 @@ fn remember(before: &Track, seen: &crate::model::status::Observation, start: boo
         if fresh_label || !seen.status.is_active() {
             return new;
         }
-        return crate::model::status::Print { name: old.name.clone(), file: old.file.clone(), ..new };
+        let kind = new.kind.or(old.kind);
+        return Print { name: old.name.clone(), file: old.file.clone(), kind, ..new };
     }
     let old = before.print.clone();
-    crate::model::status::Print {
+    Print {
         key: new.key.or(old.key),
         mark: new.mark.or(old.mark),
         name: new.name.or(old.name),
         file: new.file.or(old.file),
         plate: new.plate.or(old.plate),
-        kind: if seen.status.is_active() { new.kind } else { old.kind },
+        kind: if seen.status.is_active() { new.kind.or(old.kind) } else { old.kind },
     }
 }
 
 /// The job of a print that starts: a pending one that fits, or a new one. Answers whether it was adopted.
-fn start(txn: &mut Txn<'_>, transition: &Transition, track: &Track, now: Now) -> Result<(Job, bool), StoreError> {
+fn start(
+    txn: &mut Txn<'_>,
+    transition: &Transition,
+    track: &Track,
+    now: Now,
+) -> Result<(Job, bool), StoreError> {
     let print = &track.print;
     let pending = txn
         .active_or_pending_jobs(Some(transition.printer_id))?
@@ -340,7 +351,7 @@ fn start(txn: &mut Txn<'_>, transition: &Transition, track: &Track, now: Now) ->
     }
     let name = print.name.as_deref().unwrap_or(UNNAMED);
     let job = Job {
-        id: txn.next_job_id()?,
+        id: txn.next_job_id(),
         printer_id: transition.printer_id,
         printer_name: transition.printer_name.clone(),
         name: text::clean(name, NAME_BYTES_MAX),
@@ -361,12 +372,15 @@ fn start(txn: &mut Txn<'_>, transition: &Transition, track: &Track, now: Now) ->
 }
 
 /// Whether a pending job means this print: its file or name equals the print's, whatever suffixes the printer adds.
-fn fits(job: &Job, print: &crate::model::status::Print) -> bool {
+fn fits(job: &Job, print: &Print) -> bool {
     let shown = [print.file.as_deref(), print.name.as_deref()];
     let wanted = [job.file.as_deref(), Some(job.name.as_str())];
     let plates_agree = job.plate.is_none() || print.plate.is_none() || job.plate == print.plate;
     plates_agree
-        && shown.into_iter().flatten().any(|shown| wanted.into_iter().flatten().any(|wanted| stem(wanted) == stem(shown)))
+        && shown
+            .into_iter()
+            .flatten()
+            .any(|shown| wanted.into_iter().flatten().any(|wanted| stem(wanted) == stem(shown)))
 }
 
 fn relabel(job: &mut Job, track: &Track) {
@@ -389,8 +403,10 @@ fn finish(job: &mut Job, end: JobEnd, transition: &Transition, now: Now) {
         JobEnd::Unknown => job.progress,
     };
     if end == JobEnd::Failed {
-        let texts: Vec<String> = seen.errors.iter().map(|error| format!("{} ({})", error.message, error.code)).collect();
-        job.error = Some(text::clean(&texts.join("; "), text::MESSAGE_BYTES_MAX)).filter(|text| !text.is_empty());
+        let texts: Vec<String> =
+            seen.errors.iter().map(|error| format!("{} ({})", error.message, error.code)).collect();
+        job.error =
+            Some(text::clean(&texts.join("; "), text::MESSAGE_BYTES_MAX)).filter(|text| !text.is_empty());
     }
 }
 

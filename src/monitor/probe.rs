@@ -29,7 +29,8 @@ pub async fn run(deps: &Deps, mut printer: Printer) -> Vec<ProbeStep> {
         message: "the printer has not answered in time".into(),
         seen: None,
     };
-    let result = within(&deps.clock, PROBE_WITHIN, attempt(deps, &mut printer)).await.unwrap_or(Err((false, silent)));
+    let result =
+        within(&deps.clock, PROBE_WITHIN, attempt(deps, &mut printer)).await.unwrap_or(Err((false, silent)));
     steps(result)
 }
 

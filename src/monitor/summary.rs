@@ -10,6 +10,7 @@ use crate::events::{Event, JobChange, JobLine, JobUpdate, StatusChange, StatusLi
 use crate::jobs::record::{Progressed, flush};
 use crate::model::{Job, JobId, JobStatus, PrinterId, PrinterStatus};
 use crate::printers::registry::{Entry, Registry};
+use crate::store::{Read as _, StoreError};
 
 /// Period of `printer_status` (workflow 5 of the contract).
 pub const STATUS_EVERY: Duration = Duration::from_secs(30);
@@ -49,7 +50,7 @@ pub async fn run(context: TaskContext, deps: Deps) -> TaskResult {
                     active.retain(|job| job.status.is_active());
                     let gone = listed.into_iter().filter(|id| active.iter().all(|job| job.id != *id));
                     let ended = gone.map(|id| view.job(id)).collect::<Result<Vec<_>, _>>()?;
-                    Ok((active, ended.into_iter().flatten().collect::<Vec<Job>>()))
+                    Ok::<_, StoreError>((active, ended.into_iter().flatten().collect::<Vec<Job>>()))
                 })
                 .await?;
             if let Some(update) = jobs.step(&with_progress(active, &deps.registry), &ended, now.wall) {
@@ -93,7 +94,8 @@ fn with_progress(jobs: Vec<Job>, registry: &Registry) -> Vec<JobLine> {
     jobs.into_iter()
         .map(|job| {
             let state = registry.get(job.printer_id).map(|entry| entry.state.get());
-            let live = state.filter(|state| state.job_id == Some(job.id)).and_then(|state| state.seen.progress);
+            let live =
+                state.filter(|state| state.job_id == Some(job.id)).and_then(|state| state.seen.progress);
             JobLine {
                 job_id: job.id,
                 printer_id: job.printer_id,
@@ -174,7 +176,11 @@ impl JobLoop {
             });
         }
         self.listed.retain(|id, _| active.iter().any(|line| line.job_id == *id));
-        Some(JobUpdate { active_jobs: u32::try_from(active.len()).unwrap_or(u32::MAX), jobs: active.to_vec(), job_updates })
+        Some(JobUpdate {
+            active_jobs: u32::try_from(active.len()).unwrap_or(u32::MAX),
+            jobs: active.to_vec(),
+            job_updates,
+        })
     }
 }
 

@@ -15,8 +15,8 @@ use crate::base::backoff::{Backoff, BackoffConfig};
 use crate::base::clock::{Clock, Mono};
 use crate::base::task::{TaskContext, TaskResult, Wake};
 use crate::events::{
-    Announcer, ConnectionProgress, DisconnectReason, Event, Flow, JobProgress, PrinterDisconnected, PrinterOnly,
-    PrinterRef, StatusUpdate,
+    Announcer, ConnectionProgress, DisconnectReason, Event, Flow, JobProgress, PrinterDisconnected,
+    PrinterOnly, PrinterRef, StatusUpdate,
 };
 use crate::jobs::record::{Transition, record};
 use crate::model::status::{ConnectionKind, ConnectionState, Print, PrinterState, PrinterStatus};
@@ -26,12 +26,14 @@ use crate::net::resolve::Resolver;
 use crate::printers::bambu;
 use crate::printers::driver::{Identity, SessionEnd, SessionEvent};
 use crate::printers::registry::{Command, Entry, Registry};
-use crate::store::{Store, StoreError};
+use crate::store::{Read as _, Store, StoreError};
 
 /// Retries of a printer that is off: quick at first, then twice a minute.
-const RETRY: BackoffConfig = BackoffConfig { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+const RETRY: BackoffConfig =
+    BackoffConfig { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 /// Retries where a person is needed: a wrong code tried often can lock a printer, and the fix may happen on its screen.
-const RETRY_USER: BackoffConfig = BackoffConfig { first: Duration::from_secs(300), longest: Duration::from_secs(600) };
+const RETRY_USER: BackoffConfig =
+    BackoffConfig { first: Duration::from_secs(300), longest: Duration::from_secs(600) };
 /// At most five state updates a second for a printer.
 const STATE_GAP: Duration = Duration::from_millis(200);
 /// At most one progress event per job in this time.
@@ -58,7 +60,12 @@ pub struct Deps {
 ///
 /// # Errors
 /// When the store cannot commit; the supervisor starts the watch again.
-pub async fn run(context: TaskContext, deps: Deps, printer_id: PrinterId, commands: Receiver<Command>) -> TaskResult {
+pub async fn run(
+    context: TaskContext,
+    deps: Deps,
+    printer_id: PrinterId,
+    commands: Receiver<Command>,
+) -> TaskResult {
     let Some(entry) = deps.registry.get(printer_id) else { return Ok(()) };
     let mut watch = Watch::new(deps, entry);
     watch.recover().await?;
@@ -157,10 +164,18 @@ impl Watch {
     }
 
     /// One attempt to connect, and all that follows if it succeeds.
-    async fn attempt(&mut self, context: &TaskContext, commands: &Receiver<Command>) -> Result<Next, StoreError> {
+    async fn attempt(
+        &mut self,
+        context: &TaskContext,
+        commands: &Receiver<Command>,
+    ) -> Result<Next, StoreError> {
         let started = self.deps.clock.now().mono;
         let (number, is_first) = self.outage.begin();
-        self.flow = Some(Flow::new(&format!("connect-{}-{}-{number}", self.printer.id, self.deps.announcer.newest())));
+        self.flow = Some(Flow::new(&format!(
+            "connect-{}-{}-{number}",
+            self.printer.id,
+            self.deps.announcer.newest()
+        )));
         self.connecting(number, is_first).await?;
         if self.printer.kind != PrinterType::BambuLab {
             let end = SessionEnd {
@@ -172,8 +187,10 @@ impl Watch {
         }
         let mut session = {
             let reports = std::mem::take(&mut self.reports);
-            let deps = &self.deps;
-            let open = bambu::Session::open(&self.printer, reports, deps.clock.clone(), &deps.mqtt, &deps.resolver);
+            let (deps, printer) = (self.deps.clone(), Arc::clone(&self.printer));
+            let open = async move {
+                bambu::Session::open(&printer, reports, deps.clock.clone(), &deps.mqtt, &deps.resolver).await
+            };
             let mut open = std::pin::pin!(open);
             loop {
                 match context.wait(open.as_mut()).await {
@@ -229,7 +246,8 @@ impl Watch {
                     let silent = end.kind == ConnectionKind::Silent;
                     self.state.connection_kind = Some(end.kind);
                     self.state.connection_message = Some(end.message);
-                    self.disconnected(if silent { DisconnectReason::Silent } else { DisconnectReason::Lost }).await?;
+                    self.disconnected(if silent { DisconnectReason::Silent } else { DisconnectReason::Lost })
+                        .await?;
                     let pause = self.backoff.fail(fastrand::u32(..));
                     return Ok(Next::Rest(Some(self.deps.clock.now().mono.after(pause))));
                 }
@@ -279,7 +297,8 @@ impl Watch {
                 Ok(true)
             }
             Command::Update(printer) => {
-                let same_way = printer.connection == self.printer.connection && printer.pin == self.printer.pin;
+                let same_way =
+                    printer.connection == self.printer.connection && printer.pin == self.printer.pin;
                 let same = same_way && printer.enabled == self.printer.enabled;
                 self.printer = printer;
                 if !same {
@@ -293,7 +312,9 @@ impl Watch {
             }
             Command::Refresh => {
                 let id = self.printer.id;
-                if let Some(track) = self.deps.store.read(move |view| view.track(id)).await? {
+                if let Some(track) =
+                    self.deps.store.read(move |view| Ok::<_, StoreError>(view.track(id)?)).await?
+                {
                     self.state.plate = track.plate;
                     self.state.job_id = track.job_id;
                     self.show();
@@ -316,11 +337,13 @@ impl Watch {
         let event = self.progress(ConnectionState::Connecting, number);
         if is_first {
             let flow = self.flow.clone();
-            self.deps.store.write(move |txn| {
-                txn.emit(Event::PrinterConnectionProgress(event), flow.as_ref(), None);
-                Ok::<(), StoreError>(())
-            })
-            .await?;
+            self.deps
+                .store
+                .write(move |txn| {
+                    txn.emit(Event::PrinterConnectionProgress(event), flow.as_ref(), None);
+                    Ok::<(), StoreError>(())
+                })
+                .await?;
             self.transition(false).await?;
         } else {
             self.deps.announcer.state(Event::PrinterConnectionProgress(event), self.flow.clone());
@@ -339,28 +362,29 @@ impl Watch {
         self.state.connection_kind = None;
         self.state.connection_message = None;
         let duration_ms = self.deps.clock.now().mono.since(started).as_millis();
-        let steps = [ConnectionState::Connected, ConnectionState::Monitoring].map(|state| ConnectionProgress {
-            duration_ms: u64::try_from(duration_ms).ok(),
-            ..self.progress(state, number)
-        });
+        let steps =
+            [ConnectionState::Connected, ConnectionState::Monitoring].map(|state| ConnectionProgress {
+                duration_ms: u64::try_from(duration_ms).ok(),
+                ..self.progress(state, number)
+            });
         let (flow, stored) = (self.flow.clone(), printer.clone());
-        self.deps.store.write(move |txn| {
-            if pinned
-                && let Some(mut current) = txn.printer(stored.id)?
-            {
-                current.pin = stored.pin;
-                txn.put_printer(&current)?;
-            }
-            let [connected, monitoring] = steps;
-            let only = PrinterOnly { printer_id: stored.id };
-            let flow = flow.as_ref();
-            let cause = txn.emit(Event::PrinterConnectionProgress(connected), flow, None);
-            let cause = txn.emit(Event::PrinterConnected(PrinterRef::of(&stored)), flow, Some(cause));
-            let cause = txn.emit(Event::PrinterMonitoringStarted(only), flow, Some(cause));
-            txn.emit(Event::PrinterConnectionProgress(monitoring), flow, Some(cause));
-            Ok::<(), StoreError>(())
-        })
-        .await?;
+        self.deps
+            .store
+            .write(move |txn| {
+                if pinned && let Some(mut current) = txn.printer(stored.id)? {
+                    current.pin = stored.pin;
+                    txn.put_printer(&current)?;
+                }
+                let [connected, monitoring] = steps;
+                let only = PrinterOnly { printer_id: stored.id };
+                let flow = flow.as_ref();
+                let cause = txn.emit(Event::PrinterConnectionProgress(connected), flow, None);
+                let cause = txn.emit(Event::PrinterConnected(PrinterRef::of(&stored)), flow, Some(cause));
+                let cause = txn.emit(Event::PrinterMonitoringStarted(only), flow, Some(cause));
+                txn.emit(Event::PrinterConnectionProgress(monitoring), flow, Some(cause));
+                Ok::<(), StoreError>(())
+            })
+            .await?;
         self.printer = Arc::new(printer);
         self.deps.registry.update(Arc::clone(&self.printer));
         self.entry.stranger.set(None);
@@ -373,7 +397,9 @@ impl Watch {
         let (id, serial, pin) = (self.printer.id, identity.serial, identity.pin);
         let flow = self.flow.clone();
         let learnt = self.deps.store.write(move |txn| {
-            if let Some(other) = txn.printers()?.into_iter().find(|other| other.id != id && other.connection.serial == serial) {
+            if let Some(other) =
+                txn.printers()?.into_iter().find(|other| other.id != id && other.connection.serial == serial)
+            {
                 return Ok::<_, StoreError>(Err(other.name));
             }
             let Some(mut printer) = txn.printer(id)? else { return Ok(Err(String::new())) };
@@ -391,7 +417,9 @@ impl Watch {
             }
             Err(other) => Ok(Some(SessionEnd {
                 kind: ConnectionKind::WrongSerial,
-                message: format!("the printer at this address is in the list already, as {other}; remove one of the two"),
+                message: format!(
+                    "the printer at this address is in the list already, as {other}; remove one of the two"
+                ),
                 seen: None,
             })),
         }
@@ -401,7 +429,11 @@ impl Watch {
         let now = self.deps.clock.now().mono;
         let needs_user = end.kind.needs_user();
         let retry = if needs_user { RETRY_USER } else { RETRY };
-        let pause = if needs_user { Backoff::new(retry).fail(fastrand::u32(..)) } else { self.backoff.fail(fastrand::u32(..)) };
+        let pause = if needs_user {
+            Backoff::new(retry).fail(fastrand::u32(..))
+        } else {
+            self.backoff.fail(fastrand::u32(..))
+        };
         let durable = self.outage.fail(end.kind, now);
         let state = if needs_user { ConnectionState::Error } else { ConnectionState::Failed };
         self.entry.stranger.set(end.seen.clone().filter(|_| end.kind == ConnectionKind::CertificateChanged));
@@ -419,14 +451,16 @@ impl Watch {
         let flow = self.flow.clone();
         if durable {
             log::warn!("{}: {}", self.printer.id, end.message);
-            self.deps.store.write(move |txn| {
-                let mut cause = None;
-                for step in steps {
-                    cause = Some(txn.emit(Event::PrinterConnectionProgress(step), flow.as_ref(), cause));
-                }
-                Ok::<(), StoreError>(())
-            })
-            .await?;
+            self.deps
+                .store
+                .write(move |txn| {
+                    let mut cause = None;
+                    for step in steps {
+                        cause = Some(txn.emit(Event::PrinterConnectionProgress(step), flow.as_ref(), cause));
+                    }
+                    Ok::<(), StoreError>(())
+                })
+                .await?;
         } else {
             for step in steps {
                 self.deps.announcer.state(Event::PrinterConnectionProgress(step), flow.clone());
@@ -439,15 +473,25 @@ impl Watch {
     /// The connection is over: says so once, and shows the printer as offline.
     async fn disconnected(&mut self, reason: DisconnectReason) -> Result<(), StoreError> {
         let (id, name, flow) = (self.printer.id, self.printer.name.clone(), self.flow.clone());
-        self.deps.store.write(move |txn| {
-            let cause = txn.emit(Event::PrinterMonitoringStopped(PrinterOnly { printer_id: id }), flow.as_ref(), None);
-            let event = PrinterDisconnected { printer_id: id, name, reason };
-            txn.emit(Event::PrinterDisconnected(event), flow.as_ref(), Some(cause));
-            Ok::<(), StoreError>(())
-        })
-        .await?;
+        self.deps
+            .store
+            .write(move |txn| {
+                let cause = txn.emit(
+                    Event::PrinterMonitoringStopped(PrinterOnly { printer_id: id }),
+                    flow.as_ref(),
+                    None,
+                );
+                let event = PrinterDisconnected { printer_id: id, name, reason };
+                txn.emit(Event::PrinterDisconnected(event), flow.as_ref(), Some(cause));
+                Ok::<(), StoreError>(())
+            })
+            .await?;
         let (kind, message) = (self.state.connection_kind, self.state.connection_message.take());
-        let state = if reason == DisconnectReason::Requested { ConnectionState::Disconnected } else { ConnectionState::Failed };
+        let state = if reason == DisconnectReason::Requested {
+            ConnectionState::Disconnected
+        } else {
+            ConnectionState::Failed
+        };
         self.unreachable(state, kind, message).await
     }
 
@@ -559,16 +603,26 @@ impl Watch {
 
     fn show_progress(&mut self, now: Mono) {
         let seen = &self.state.seen;
-        let (Some(job_id), Some(progress), true) = (self.state.job_id, seen.progress, seen.status.is_active()) else {
+        let (Some(job_id), Some(progress), true) =
+            (self.state.job_id, seen.progress, seen.status.is_active())
+        else {
             self.progress_shown = None;
             return;
         };
-        let due = self.progress_shown.is_none_or(|(shown, at)| shown != progress && now.since(at) >= PROGRESS_GAP);
+        let due =
+            self.progress_shown.is_none_or(|(shown, at)| shown != progress && now.since(at) >= PROGRESS_GAP);
         if due {
             self.progress_shown = Some((progress, now));
-            let event =
-                JobProgress { job_id, progress, remaining_s: seen.remaining_s, layer: seen.layer, layers: seen.layers };
-            self.deps.announcer.state(Event::JobProgressUpdated(event), Some(crate::jobs::record::flow_of(job_id)));
+            let event = JobProgress {
+                job_id,
+                progress,
+                remaining_s: seen.remaining_s,
+                layer: seen.layer,
+                layers: seen.layers,
+            };
+            self.deps
+                .announcer
+                .state(Event::JobProgressUpdated(event), Some(crate::jobs::record::flow_of(job_id)));
         }
     }
 

@@ -52,6 +52,7 @@ impl Session {
         reports: Reports,
         clock: Clock,
         mqtt: &MqttHandle,
+        resolver: &Resolver,
     ) -> Result<Session, SessionEnd> {
         let connection = &printer.connection;
         let Some(code) = connection.access_code.clone().filter(|code| !code.is_empty()) else {

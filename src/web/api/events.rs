@@ -1,7 +1,7 @@
 //! `/events/recent` and `/events/stats`: the journal by pages, and figures. The stream is answered by the front.
 
 use embedded_svc::http::server::Connection;
-use serde_json::json;
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Api;
@@ -22,10 +22,19 @@ pub fn recent<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let after = number("after")?.unwrap_or_else(|| api.announcer.newest().saturating_sub(limit));
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let page = api.store.read_blocking(|view| view.journal_after(after, limit))?;
-    let events: Vec<Box<RawValue>> =
-        page.events.iter().filter_map(|event| RawValue::from_string(event.json.to_string()).ok()).collect();
+    let events = page.events.iter().filter_map(|event| serde_json::from_str(&event.json).ok()).collect();
     let gap = page.oldest > after.saturating_add(1);
-    Reply::json(200, &json!({"events": events, "oldest": page.oldest, "newest": page.newest, "gap": gap}))
+    Reply::json(200, &Recent { events, oldest: page.oldest, newest: page.newest, gap })
+}
+
+/// A page of the journal; the events are byte for byte what it holds.
+#[derive(Serialize)]
+struct Recent<'j> {
+    events: Vec<&'j RawValue>,
+    oldest: u64,
+    newest: u64,
+    /// Whether events between `after` and the first of these are gone.
+    gap: bool,
 }
 
 pub fn stats<C: Connection>(_: &mut Call<'_, C>, api: &Api) -> Answer {

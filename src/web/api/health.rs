@@ -35,9 +35,18 @@ pub fn health<C: Connection>(_: &mut Call<'_, C>, api: &Api) -> Answer {
     let mut broken = false;
     for (name, works, details) in probe.services {
         broken |= !works;
-        services.insert(name.to_owned(), json!({"status": if works { "healthy" } else { "unhealthy" }, "details": details}));
+        services.insert(
+            name.to_owned(),
+            json!({"status": if works { "healthy" } else { "unhealthy" }, "details": details}),
+        );
     }
-    let task_status = if !stalled.is_empty() { "unhealthy" } else if panics > 0 { "degraded" } else { "healthy" };
+    let task_status = if !stalled.is_empty() {
+        "unhealthy"
+    } else if panics > 0 {
+        "degraded"
+    } else {
+        "healthy"
+    };
     let details = json!({"count": tasks.len(), "stalled": stalled, "restarts": restarts, "panics": panics});
     services.insert("tasks".into(), json!({"status": task_status, "details": details}));
     let status = if broken || !stalled.is_empty() { "unhealthy" } else { task_status };

@@ -9,7 +9,7 @@ use crate::events::{Event, JobCreated, JobOnly};
 use crate::jobs::record::flow_of;
 use crate::model::text::{self, NAME_BYTES_MAX};
 use crate::model::{Job, JobId, JobStatus, PrinterId};
-use crate::store::JobFilter;
+use crate::store::{JobFilter, Read as _};
 use crate::web::respond::{ApiError, Reply};
 use crate::web::server::{Answer, Call};
 
@@ -48,14 +48,16 @@ pub fn one<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
 pub fn add<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let body: NewJob = call.json()?;
     let printer = printer_id(&body.printer_id)?;
-    let name = text::name(&body.job_name).ok_or_else(|| ApiError::bad_value("job_name", "Give the job a name."))?;
+    let name =
+        text::name(&body.job_name).ok_or_else(|| ApiError::bad_value("job_name", "Give the job a name."))?;
     let file = body.filename.as_deref().and_then(text::name);
     let plate = body.plate;
     if plate == Some(0) {
         return Err(ApiError::bad_value("plate", "Plates are counted from 1."));
     }
     let job = api.store.write_blocking(move |txn| {
-        let printer = txn.printer(printer)?.ok_or_else(|| ApiError::not_found("printer", &printer.to_string()))?;
+        let printer =
+            txn.printer(printer)?.ok_or_else(|| ApiError::not_found("printer", &printer.to_string()))?;
         let waiting = txn.active_or_pending_jobs(Some(printer.id))?.len();
         if waiting >= PENDING_MAX {
             let message = format!("{PENDING_MAX} jobs wait for this printer; delete some first.");
@@ -63,7 +65,7 @@ pub fn add<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
         }
         let now = txn.now();
         let mut job = Job {
-            id: txn.next_job_id()?,
+            id: txn.next_job_id(),
             printer_id: printer.id,
             printer_name: text::clean(&printer.name, NAME_BYTES_MAX),
             name,
@@ -101,7 +103,10 @@ pub fn remove<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     api.store.write_blocking(move |txn| {
         let job = txn.job(id)?.ok_or_else(|| ApiError::not_found("job", &id.to_string()))?;
         if job.status.is_active() {
-            return Err(ApiError::conflict("JOB_IS_ACTIVE", "The printer is at work on this job; it cannot be deleted."));
+            return Err(ApiError::conflict(
+                "JOB_IS_ACTIVE",
+                "The printer is at work on this job; it cannot be deleted.",
+            ));
         }
         txn.delete_job(id)?;
         txn.emit(Event::JobDeleted(JobOnly { job_id: id }), Some(&flow_of(id)), Some(job.created_seq));

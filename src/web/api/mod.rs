@@ -56,7 +56,7 @@ pub struct Api {
 
 /// All routes of the API.
 #[must_use]
-pub fn routes<C: Connection>(router: Router<C>, api: &Arc<Api>) -> Router<C> {
+pub fn routes<C: Connection + 'static>(router: Router<C>, api: &Arc<Api>) -> Router<C> {
     let with = |handler: fn(&mut Call<'_, C>, &Api) -> Answer| {
         let api = Arc::clone(api);
         move |call: &mut Call<'_, C>| handler(call, &api)
@@ -88,6 +88,10 @@ pub fn routes<C: Connection>(router: Router<C>, api: &Arc<Api>) -> Router<C> {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
         log::error!("the API could not use the store: {}", crate::base::error::chain(&error));
-        ApiError::new(503, "STORE_UNAVAILABLE", "The records cannot be read or written right now; see the log.")
+        ApiError::new(
+            503,
+            "STORE_UNAVAILABLE",
+            "The records cannot be read or written right now; see the log.",
+        )
     }
 }

@@ -18,7 +18,7 @@ use crate::model::text::{self, MESSAGE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::model::{ConnectionConfig, Printer, PrinterId, PrinterType, Track};
 use crate::printers::bambu::session::serial;
 use crate::printers::registry::{Command, Entry, Order, PRINTERS_MAX};
-use crate::store::Txn;
+use crate::store::{Read as _, Txn};
 use crate::web::respond::{ApiError, Reply};
 use crate::web::server::{Answer, Call};
 
@@ -71,7 +71,8 @@ pub fn list<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let total = all.len() as u64;
     let skip = usize::try_from(paging.offset()).unwrap_or(usize::MAX);
     let page = all.iter().skip(skip).take(paging.limit as usize);
-    let views: Vec<PrinterView> = page.map(|printer| PrinterView::of(printer, &state_of(api, printer.id))).collect();
+    let views: Vec<PrinterView> =
+        page.map(|printer| PrinterView::of(printer, &state_of(api, printer.id))).collect();
     call.conditional_json(&paging.list("printers", views, total))
 }
 
@@ -104,10 +105,13 @@ pub fn add<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
 pub fn insert(txn: &mut Txn<'_>, mut printer: Printer) -> Result<Printer, ApiError> {
     let printers = txn.printers()?;
     if printers.len() >= PRINTERS_MAX {
-        return Err(ApiError::conflict("TOO_MANY_PRINTERS", format!("The list holds {PRINTERS_MAX} printers at most.")));
+        return Err(ApiError::conflict(
+            "TOO_MANY_PRINTERS",
+            format!("The list holds {PRINTERS_MAX} printers at most."),
+        ));
     }
     refuse_duplicate(&printers, &printer)?;
-    printer.id = txn.next_printer_id()?;
+    printer.id = txn.next_printer_id();
     txn.put_printer(&printer)?;
     txn.emit(Event::PrinterAdded(PrinterRef::of(&printer)), None, None);
     Ok(printer)
@@ -117,7 +121,10 @@ pub fn change<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let id = stored(api, call.param("id"))?.id;
     let body: Changes = call.json()?;
     if body.printer_type.is_some() {
-        return Err(ApiError::bad_value("printer_type", "The type of a printer cannot be changed; remove it and add it anew."));
+        return Err(ApiError::bad_value(
+            "printer_type",
+            "The type of a printer cannot be changed; remove it and add it anew.",
+        ));
     }
     let changed = api.store.write_blocking(move |txn| {
         let mut printer = txn.printer(id)?.ok_or_else(|| ApiError::not_found("printer", &id.to_string()))?;
@@ -158,7 +165,8 @@ pub fn change<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
 pub fn remove<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let id = stored(api, call.param("id"))?.id;
     let force = call.query().get("force").is_some_and(|value| value == "true" || value == "1");
-    let connected = api.registry.get(id).is_some_and(|entry| entry.state.get().connection == ConnectionState::Monitoring);
+    let connected =
+        api.registry.get(id).is_some_and(|entry| entry.state.get().connection == ConnectionState::Monitoring);
     api.store.write_blocking(move |txn| delete(txn, id, force, connected))?;
     api.registry.leave(id);
     if api.orders.try_send(Order::Forget(id)).is_err() {
@@ -180,12 +188,14 @@ fn delete(txn: &mut Txn<'_>, id: PrinterId, force: bool, connected: bool) -> Res
     let mut cause = None;
     if connected {
         cause = Some(txn.emit(Event::PrinterMonitoringStopped(PrinterOnly { printer_id: id }), None, None));
-        let event =
-            PrinterDisconnected { printer_id: id, name: printer.name.clone(), reason: DisconnectReason::Removed };
+        let event = PrinterDisconnected {
+            printer_id: id,
+            name: printer.name.clone(),
+            reason: DisconnectReason::Removed,
+        };
         cause = Some(txn.emit(Event::PrinterDisconnected(event), None, cause));
     }
     record::abandon(txn, id)?;
-    txn.delete_track(id)?;
     txn.delete_printer(id)?;
     txn.emit(Event::PrinterRemoved(PrinterRef::of(&printer)), None, cause);
     Ok(())
@@ -195,7 +205,8 @@ pub fn connect<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let (printer, entry) = watched(api, call.param("id"))?;
     tell(&entry, Command::Connect)?;
     let state = wait_for_connection(api, printer.id);
-    let code = if matches!(state.connection, ConnectionState::Failed | ConnectionState::Error) { 503 } else { 200 };
+    let code =
+        if matches!(state.connection, ConnectionState::Failed | ConnectionState::Error) { 503 } else { 200 };
     connection_answer(code, printer.id, &state)
 }
 
@@ -253,7 +264,10 @@ pub fn test<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let printer = new_printer(NewPrinter { name: body.name.or_else(|| Some("test".into())), ..body }, api)?;
     let (reply, answer) = smol::channel::bounded(1);
     if api.orders.try_send(Order::Probe(Box::new(printer), reply)).is_err() {
-        return Err(ApiError::busy("The service has no room for another test. Try again in a few seconds.", 5));
+        return Err(ApiError::busy(
+            "The service has no room for another test. Try again in a few seconds.",
+            5,
+        ));
     }
     let steps = smol::block_on(within(&api.clock, PROBE_WAIT + Duration::from_secs(1), answer.recv()));
     let steps = match steps {
@@ -262,7 +276,8 @@ pub fn test<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     };
     let success = steps.iter().all(|step| step.result != "failed");
     let trouble = steps.iter().find(|step| step.result == "failed");
-    let message = trouble.and_then(|step| step.message.clone()).unwrap_or_else(|| "The printer answers.".into());
+    let message =
+        trouble.and_then(|step| step.message.clone()).unwrap_or_else(|| "The printer answers.".into());
     Reply::json(200, &json!({"success": success, "message": message, "steps": steps}))
 }
 
@@ -280,10 +295,14 @@ fn new_printer(body: NewPrinter, api: &Api) -> Result<Printer, ApiError> {
     };
     apply_way(&mut connection, body.connection_config, kind)?;
     if connection.host.is_empty() {
-        return Err(ApiError::wrong_shape("connection_config.ip_address", "The printer's address is missing."));
+        return Err(ApiError::wrong_shape(
+            "connection_config.ip_address",
+            "The printer's address is missing.",
+        ));
     }
     if kind == PrinterType::BambuLab && connection.access_code.is_none() {
-        let message = "The LAN access code is missing; it is on the printer's screen, in the network settings.";
+        let message =
+            "The LAN access code is missing; it is on the printer's screen, in the network settings.";
         return Err(ApiError::wrong_shape("connection_config.access_code", message));
     }
     Ok(Printer {
@@ -308,7 +327,10 @@ fn apply_way(connection: &mut ConnectionConfig, way: Way, kind: PrinterType) -> 
             None
         } else {
             Some(serial(&text).ok_or_else(|| {
-                ApiError::bad_value("connection_config.serial_number", "A serial number has up to 32 letters and digits.")
+                ApiError::bad_value(
+                    "connection_config.serial_number",
+                    "A serial number has up to 32 letters and digits.",
+                )
             })?)
         };
     }
@@ -350,7 +372,9 @@ fn checked_host(text: &str) -> Result<String, ApiError> {
 }
 
 fn secret(text: Option<String>, field: &str) -> Result<Option<Secret>, ApiError> {
-    let Some(text) = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let Some(text) = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
     if text.len() > SECRET_BYTES_MAX || text.chars().any(char::is_control) {
         let field = format!("connection_config.{field}");
         return Err(ApiError::bad_value(&field, format!("At most {SECRET_BYTES_MAX} printable characters.")));
@@ -369,14 +393,16 @@ fn refuse_duplicate(printers: &[Printer], printer: &Printer) -> Result<(), ApiEr
         PrinterType::PrusaLink => of.connection.http_port,
     };
     let same = printers.iter().filter(|other| other.id != printer.id).find(|other| {
-        let serial = printer.connection.serial.is_some() && other.connection.serial == printer.connection.serial;
+        let serial =
+            printer.connection.serial.is_some() && other.connection.serial == printer.connection.serial;
         let host = other.connection.host.eq_ignore_ascii_case(&printer.connection.host);
         serial || (host && port(other) == port(printer))
     });
     match same {
-        Some(other) => {
-            Err(ApiError::conflict("DUPLICATE_PRINTER", format!("This printer is in the list already, as {}.", other.name)))
-        }
+        Some(other) => Err(ApiError::conflict(
+            "DUPLICATE_PRINTER",
+            format!("This printer is in the list already, as {}.", other.name),
+        )),
         None => Ok(()),
     }
 }
@@ -447,7 +473,10 @@ fn wait_until(api: &Api, entry: &Entry, mut seen: u64, done: impl Fn(&PrinterSta
 }
 
 fn connection_answer(code: u16, id: PrinterId, state: &PrinterState) -> Answer {
-    Reply::json(code, &json!({"printer_id": id, "status": state.status, "connection": ConnectionView::of(state)}))
+    Reply::json(
+        code,
+        &json!({"printer_id": id, "status": state.status, "connection": ConnectionView::of(state)}),
+    )
 }
 
 fn now(api: &Api) -> Timestamp {

@@ -6,7 +6,7 @@ use super::Api;
 use super::views::JobView;
 use crate::events::StatusUpdate;
 use crate::model::{Job, Printer};
-use crate::store::{JobFilter, StoreError};
+use crate::store::{JobFilter, Read as _, StoreError};
 
 /// Finished jobs in a snapshot, newest first; older ones are asked for by page.
 const JOBS_MAX: usize = 20;
@@ -27,7 +27,7 @@ pub async fn snapshot(api: &Api) -> Result<(u64, String), StoreError> {
                     jobs.push(job);
                 }
             }
-            Ok((view.printers()?, jobs))
+            Ok::<_, StoreError>((view.printers()?, jobs))
         })
         .await?;
     Ok((seq, render(api, seq, &printers, &jobs).to_string()))
@@ -56,7 +56,8 @@ fn render(api: &Api, seq: u64, printers: &[Printer], jobs: &[Job]) -> Value {
     let jobs: Vec<JobView> = jobs.iter().map(JobView::of).collect();
     let mut warnings = Vec::new();
     if !now.synced {
-        warnings.push(json!({"kind": "clock_not_synced", "message": "The device does not know the time yet."}));
+        warnings
+            .push(json!({"kind": "clock_not_synced", "message": "The device does not know the time yet."}));
     }
     json!({
         "printers": printers,
