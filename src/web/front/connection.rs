@@ -26,6 +26,8 @@ pub(super) struct Holder<E, L> {
 impl<E, L> Holder<E, L> {
     fn enter(&self, phase: Phase) {
         self.shared.seats.borrow_mut().enter(self.id, phase);
+        // A stop waits for the last answer, newcomers for somebody who may be asked to leave.
+        self.shared.freed.notify(1);
     }
 }
 
