@@ -11,5 +11,8 @@ pub mod config;
 pub mod events;
 pub mod jobs;
 pub mod model;
+pub mod monitor;
 pub mod net;
 pub mod printers;
+pub mod store;
+pub mod web;

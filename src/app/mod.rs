@@ -1,3 +1,337 @@
 //! The only place that knows everybody: wiring in reading order, supervisor, shutdown, health.
+//!
+//! Threads: main (the executor and all tasks), `async-io` (its timers and sockets), `mqtt`, `store`, and the web server's
+//! few. Nothing that blocks runs on the executor.
 
+mod beats;
+mod fleet;
+mod probe;
+mod stream;
 pub mod supervisor;
+
+use std::fmt;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_signal::{Signal, Signals};
+use smol::LocalExecutor;
+use smol::future::FutureExt as _;
+use smol::stream::StreamExt as _;
+
+use self::supervisor::Supervisor;
+use crate::base::clock::{Clock, within};
+use crate::base::task::{Board, Stop, Wake};
+use crate::events::{Announcer, Event, EventBus, ServiceStarted, ServiceStopping};
+use crate::monitor::{summary, watch};
+use crate::net::mqtt::MqttThread;
+use crate::net::resolve::Resolver;
+use crate::printers::registry::{ORDERS_MAX, Registry};
+use crate::store::{Read as _, Store, StoreError, StoreOptions};
+use crate::web::api::Api;
+use crate::web::server::SlowLane;
+
+/// Time that all tasks together have for their goodbyes; with the store's last commit the service ends within 5 s.
+const TASKS_END_WITHIN: Duration = Duration::from_millis(3000);
+/// Time for what is queued in the store and its last commit.
+const STORE_ENDS_WITHIN: Duration = Duration::from_millis(1500);
+/// A copy of the records is made once a day.
+const BACKUP_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// The watchdog is fed at least this often where the service manager names no interval.
+const WATCHDOG_EVERY: Duration = Duration::from_secs(10);
+
+/// What the service needs to run.
+pub struct Options {
+    /// Directory of everything that is kept.
+    pub data_dir: PathBuf,
+    /// The socket that the page is served on.
+    pub listener: TcpListener,
+    /// Names under which the device may be addressed, besides its addresses.
+    pub names: Vec<String>,
+    /// Events that the journal keeps.
+    pub journal_max: u64,
+    /// The clocks.
+    pub clock: Clock,
+    /// The service manager.
+    pub manager: Arc<dyn Manager>,
+}
+
+/// The service manager, as far as the service speaks to it.
+pub trait Manager: Send + Sync {
+    /// The service is up.
+    fn ready(&self);
+    /// The service is going down.
+    fn stopping(&self);
+    /// Everybody is alive.
+    fn alive(&self);
+    /// How often [`Manager::alive`] is expected.
+    fn interval(&self) -> Option<Duration>;
+}
+
+/// systemd, or nobody when it has not started us.
+pub struct Systemd;
+
+impl Manager for Systemd {
+    fn ready(&self) {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    }
+
+    fn stopping(&self) {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    }
+
+    fn alive(&self) {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        // A third: two pings may be lost before the manager acts.
+        sd_notify::watchdog_enabled().map(|timeout| timeout / 3)
+    }
+}
+
+/// Why the service could not start, or had to end.
+#[derive(Debug)]
+pub enum AppError {
+    /// The store could not be opened or has failed.
+    Store(StoreError),
+    /// A thread or socket could not be made.
+    Start {
+        /// What was being started.
+        what: &'static str,
+        /// Why it did not work.
+        source: std::io::Error,
+    },
+    /// The web server could not be started.
+    Web(crate::web::server::ServerError),
+    /// A task kept failing, or a thread has ended.
+    Fatal(String),
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AppError::Store(_) => f.write_str("the store failed"),
+            AppError::Start { what, .. } => write!(f, "could not start {what}"),
+            AppError::Web(_) => f.write_str("could not start the web server"),
+            AppError::Fatal(reason) => write!(f, "the service ended itself: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for AppError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            AppError::Store(source) => Some(source),
+            AppError::Start { source, .. } => Some(source),
+            AppError::Web(source) => Some(source),
+            AppError::Fatal(_) => None,
+        }
+    }
+}
+
+impl From<StoreError> for AppError {
+    fn from(source: StoreError) -> AppError {
+        AppError::Store(source)
+    }
+}
+
+/// What a test may hold on to while the service runs.
+#[derive(Clone, Default)]
+pub struct Handles {
+    /// Thrown to end the service as SIGTERM does.
+    pub stop: Stop,
+    /// The table of tasks.
+    pub tasks: Board,
+}
+
+/// Runs the service until SIGTERM, SIGINT, or `handles.stop`.
+///
+/// # Errors
+/// When it cannot start, or had to end itself; the service manager starts it afresh then.
+pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
+    let Options { data_dir, listener, names, journal_max, clock, manager } = options;
+    let started = clock.now();
+
+    // The store announces what it has committed; the announcer passes it on.
+    let bus = EventBus::new();
+    let announcer = Announcer::new(bus, 0, clock.clone());
+    let publish = announcer.clone();
+    let opened = Store::open(StoreOptions {
+        journal_max,
+        ..StoreOptions::new(
+            data_dir.clone(),
+            clock.clone(),
+            Arc::new(move |envelope| publish.committed(envelope)),
+        )
+    })?;
+    let store = opened.store.clone();
+    announcer.resume(store.read_blocking(|view| view.newest_seq())?);
+
+    let mqtt = MqttThread::start().map_err(|source| AppError::Start { what: "the MQTT thread", source })?;
+    let registry = Registry::default();
+    let deps = watch::Deps {
+        clock: clock.clone(),
+        store: store.clone(),
+        mqtt: mqtt.handle(),
+        resolver: Resolver::new(clock.clone()),
+        announcer: announcer.clone(),
+        registry: registry.clone(),
+    };
+    let (orders, wire) = smol::channel::bounded(ORDERS_MAX);
+    let figures = probe::Figures::new(data_dir.clone(), store.clone(), mqtt.handle());
+    let api = Arc::new(Api {
+        clock: clock.clone(),
+        store: store.clone(),
+        registry,
+        announcer,
+        orders,
+        slow: SlowLane::new(),
+        tasks: handles.tasks.clone(),
+        started,
+        probe: Arc::new(move || figures.read()),
+    });
+    let web = stream::start_web(&data_dir, listener, names, &api)?;
+
+    let clean = opened.report.previous_shutdown_clean;
+    store.write_blocking(move |txn| {
+        let event =
+            ServiceStarted { version: env!("CARGO_PKG_VERSION").into(), previous_shutdown_clean: clean };
+        txn.emit(Event::ServiceStarted(event), None, None);
+        Ok::<(), StoreError>(())
+    })?;
+    let (printers, tracks) = store.read_blocking(|view| {
+        let printers = view.printers()?;
+        let tracks = printers.iter().map(|printer| view.track(printer.id)).collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, StoreError>((printers, tracks))
+    })?;
+
+    let executor = Rc::new(LocalExecutor::new());
+    let supervisor =
+        Supervisor::new(Rc::clone(&executor), clock.clone(), handles.tasks.clone(), handles.stop.clone());
+    let web = web.spawn(&supervisor);
+    spawn_service(&supervisor, &deps, wire, &manager, handles);
+    for (printer, track) in printers.into_iter().zip(tracks) {
+        fleet::start(&supervisor, &deps, Arc::new(printer), track);
+    }
+    manager.ready();
+    log::info!(
+        "printernizer {} is up, {}",
+        env!("CARGO_PKG_VERSION"),
+        if clean { "after a clean shutdown" } else { "after an unclean one" }
+    );
+
+    let result = smol::block_on(executor.run(async {
+        let ended = asked(&supervisor, &store).await;
+        manager.stopping();
+        let reason = match &ended {
+            Ok(reason) => (*reason).to_owned(),
+            Err(fatal) => fatal.to_string(),
+        };
+        let goodbye = store.write(move |txn| {
+            txn.emit(Event::ServiceStopping(ServiceStopping { reason }), None, None);
+            Ok::<(), StoreError>(())
+        });
+        let _ = within(&clock, Duration::from_secs(1), goodbye).await;
+        let late = supervisor.stop_all(TASKS_END_WITHIN).await;
+        if !late.is_empty() {
+            log::warn!("did not end in time: {}", late.join(", "));
+        }
+        if mqtt.shutdown().await.is_err() {
+            log::warn!("the MQTT thread did not end in time");
+        }
+        ended
+    }));
+    web.stop();
+    // What holds the store must be gone before its thread can end.
+    drop((api, deps, supervisor, executor));
+    drop(store);
+    smol::block_on(opened.thread.close(STORE_ENDS_WITHIN))?;
+    result.map(|_| ())
+}
+
+/// Waits until the service is to end; answers why.
+async fn asked(supervisor: &Supervisor, store: &Store) -> Result<&'static str, AppError> {
+    let mut signals = Signals::new([Signal::Term, Signal::Int])
+        .map_err(|source| AppError::Start { what: "the signal handler", source })?;
+    let signalled = async {
+        match signals.next().await {
+            Some(Ok(Signal::Int)) => Ok("interrupted"),
+            _ => Ok("terminated"),
+        }
+    };
+    let ended =
+        async { supervisor.ended().await.map(|()| "requested").map_err(|fatal| AppError::Fatal(fatal.0)) };
+    let failed = async { Err(AppError::Fatal(format!("the store failed: {}", store.failed().await))) };
+    failed.or(ended).or(signalled).await
+}
+
+fn spawn_service(
+    supervisor: &Supervisor,
+    deps: &watch::Deps,
+    wire: smol::channel::Receiver<crate::printers::registry::Order>,
+    manager: &Arc<dyn Manager>,
+    handles: &Handles,
+) {
+    let (keeper, for_fleet) = (supervisor.clone(), deps.clone());
+    supervisor.spawn("fleet", move |context| {
+        let (keeper, deps, wire) = (keeper.clone(), for_fleet.clone(), wire.clone());
+        async move { fleet::run(context, keeper, deps, wire).await }
+    });
+    let for_summary = deps.clone();
+    supervisor.spawn("summary", move |context| {
+        let deps = for_summary.clone();
+        async move { summary::run(context, deps).await }
+    });
+    let store = deps.store.clone();
+    supervisor.spawn("store", move |context| {
+        let store = store.clone();
+        async move {
+            beats::ping(context, move || {
+                let store = store.clone();
+                async move { store.ping().await.is_ok() }
+            })
+            .await
+        }
+    });
+    let mqtt = deps.mqtt.clone();
+    supervisor.spawn("mqtt", move |context| {
+        let mqtt = mqtt.clone();
+        async move {
+            beats::ping(context, move || {
+                let mqtt = mqtt.clone();
+                async move { mqtt.ping(beats::PING_WITHIN).await.is_ok() }
+            })
+            .await
+        }
+    });
+    let store = deps.store.clone();
+    supervisor.spawn("backup", move |context| {
+        let store = store.clone();
+        async move {
+            let mut due = context.clock.now().mono.after(BACKUP_EVERY);
+            loop {
+                if context.wait_until(due, std::future::pending::<()>()).await == Wake::Stop {
+                    return Ok(());
+                }
+                if context.clock.now().mono >= due {
+                    due = context.clock.now().mono.after(BACKUP_EVERY);
+                    if let Err(error) = store.backup().await {
+                        log::error!(
+                            "the daily copy of the records failed: {}",
+                            crate::base::error::chain(&error)
+                        );
+                    }
+                }
+            }
+        }
+    });
+    let (board, manager) = (handles.tasks.clone(), Arc::clone(manager));
+    supervisor.spawn("watchdog", move |context| {
+        let (board, manager) = (board.clone(), Arc::clone(&manager));
+        let interval = manager.interval().unwrap_or(WATCHDOG_EVERY);
+        async move { beats::watchdog(context, board, interval, move || manager.alive()).await }
+    });
+}

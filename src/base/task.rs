@@ -64,9 +64,11 @@ pub struct TaskInfo {
 }
 
 impl TaskInfo {
-    /// Notes that the task is alive at `now`.
+    /// Notes that the task is alive at `now`, unless a test has stalled it.
     pub fn beat(&self, now: Mono) {
-        self.beat_ms.store(now.0, Ordering::Relaxed);
+        if !self.stalled.load(Ordering::SeqCst) {
+            self.beat_ms.store(now.0, Ordering::Relaxed);
+        }
     }
 
     /// Counts a restart, and whether a panic was its reason.

@@ -3,9 +3,11 @@
 //! *Durable* events carry a `seq` and are committed with the record they speak of; *state* events carry none and may be
 //! skipped for a slow listener. This room knows the shapes; the store gives out `seq`, the bus carries envelopes.
 
+mod announce;
 pub mod data;
 mod envelope;
 
+pub use announce::{Announcer, EventBus, RING};
 pub use data::*;
 pub use envelope::{Envelope, Flow};
 

@@ -41,7 +41,7 @@ pub fn decide(track: &Track, job: Option<JobStatus>, seen: &Observation, first: 
 }
 
 fn active(track: &Track, active_job: Option<JobStatus>, seen: &Observation, first: bool) -> Decision {
-    if seen.print.kind == PrintKind::System {
+    if seen.print.kind.or(track.print.kind) == Some(PrintKind::System) {
         // A calibration is no job. If a job was active, its end was not seen.
         return Decision { end: active_job.map(|_| JobEnd::Unknown), ..Decision::default() };
     }
@@ -68,7 +68,7 @@ fn active(track: &Track, active_job: Option<JobStatus>, seen: &Observation, firs
 
 /// No job is active and the printer is at a print: whether that print is a new one.
 fn is_start(track: &Track, seen: &Observation, first: bool) -> bool {
-    if !track.seen.is_active() || track.print.kind == PrintKind::System {
+    if !track.seen.is_active() || track.print.kind == Some(PrintKind::System) {
         // The same number in a first report: that print is in the records already, as ended.
         let known =
             first && track.job_id.is_some() && track.print.key.is_some() && track.print.key == seen.print.key;
@@ -327,16 +327,17 @@ mod tests {
     #[test]
     fn calibrations_are_no_jobs() {
         let mut now = seen(PrinterStatus::Printing, None, "auto_cali", Some(1));
-        now.print.kind = PrintKind::System;
+        now.print.kind = Some(PrintKind::System);
         assert_eq!(
             decide(&track(PrinterStatus::Idle, None, "a", None), None, &now, false),
             Decision::default()
         );
         // The print after a calibration is one.
         let mut calibrating = track(PrinterStatus::Printing, None, "auto_cali", None);
-        calibrating.print.kind = PrintKind::System;
+        calibrating.print.kind = Some(PrintKind::System);
         calibrating.job_id = None;
-        let now = seen(PrinterStatus::Preparing, None, "a", None);
+        let mut now = seen(PrinterStatus::Preparing, None, "a", None);
+        now.print.kind = Some(PrintKind::User);
         assert!(decide(&calibrating, None, &now, false).start);
     }
 

@@ -219,8 +219,8 @@ pub struct Print {
     pub file: Option<String>,
     /// Plate within the file, from 1.
     pub plate: Option<u32>,
-    /// Whether it is a user's print.
-    pub kind: PrintKind,
+    /// Whether it is a user's print; `None` where the reports so far do not say.
+    pub kind: Option<PrintKind>,
 }
 
 /// What a driver has read from its printer: the merged state of all reports so far.

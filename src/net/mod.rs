@@ -4,4 +4,5 @@
 //! Everything that waits has a deadline, everything that queues has a named bound.
 
 pub mod mqtt;
+pub mod resolve;
 pub mod tls;

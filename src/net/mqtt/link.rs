@@ -189,7 +189,7 @@ impl LinkJob {
         let ended = Life::new(&self, stop).live(&mut self.eventloop).await;
         if let Some(relay) = relay {
             // The DISCONNECT may still be on its way through the relay.
-            drop(std::mem::replace(&mut self.eventloop, idle_event_loop()));
+            drop(self.eventloop);
             relay.drain(DISCONNECT_DEADLINE / 2).await;
         }
         ended
@@ -208,11 +208,6 @@ impl LinkJob {
         }
         Ok(())
     }
-}
-
-/// An event loop that owns no connection; put in place of one whose connection is to be dropped.
-fn idle_event_loop() -> EventLoop {
-    EventLoop::new(MqttOptions::new("idle", "127.0.0.1", 1), 1)
 }
 
 /// The state of a link while it lives.
@@ -262,7 +257,10 @@ impl Life {
         loop {
             match self.poll(eventloop, grace.as_mut()).await? {
                 Err(_) if self.leaving => return None,
-                Err(error) => return Some(self.sort(&error)),
+                Err(error) => {
+                    self.deliver_rest(eventloop).await;
+                    return Some(self.sort(&error));
+                }
                 Ok(event) => match self.handle(event, eventloop).await {
                     Next::GoOn => {}
                     Next::Leave => self.begin_leaving(grace.as_mut())?,
@@ -329,6 +327,20 @@ impl Life {
                 Next::GoOn
             }
             Event::Incoming(_) | Event::Outgoing(_) => Next::GoOn,
+        }
+    }
+
+    /// Hands over what came before the end. The library reads up to ten packets at once and, when one of them is the
+    /// error, forgets to give out those before it: often the last words of a peer that hangs up.
+    async fn deliver_rest(&mut self, eventloop: &mut EventLoop) {
+        while let Some(event) = eventloop.state.events.pop_front() {
+            // A second answer to the login is what ended the link, not a second login.
+            if matches!(event, Event::Incoming(Incoming::ConnAck(_))) {
+                continue;
+            }
+            if matches!(self.handle(event, eventloop).await, Next::Leave) {
+                return;
+            }
         }
     }
 

@@ -272,3 +272,103 @@ async fn guarded(
     }
     events.close();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::mqtt::MqttErrorKind;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn signals() -> (Stop, [Sender<()>; 2]) {
+        let (end_link, link) = smol::channel::bounded(1);
+        let (end_thread, thread) = smol::channel::bounded(1);
+        (Stop { link, thread }, [end_link, end_thread])
+    }
+
+    #[test]
+    fn a_panic_is_caught_counted_and_announced_and_the_others_live_on() {
+        let shared = Arc::new(Shared::default());
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let (events, told) = smol::channel::bounded(1);
+        let (other_events, other_told) = smol::channel::bounded(1);
+        let (stop, _signals) = signals();
+        LocalSet::new().block_on(&runtime, async {
+            let mut links = JoinSet::new();
+            let (counters, signal) = (Arc::clone(&shared), stop.clone());
+            let place = Place::take(&shared);
+            links.spawn_local(async move {
+                let _place = place;
+                let life = async {
+                    tokio::task::yield_now().await;
+                    panic!("a link's task failed on purpose")
+                };
+                guarded(life, &events, &signal, &counters).await;
+            });
+            let counters = Arc::clone(&shared);
+            links.spawn_local(async move {
+                let life = async {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    None
+                };
+                guarded(life, &other_events, &stop, &counters).await;
+            });
+            while let Some(ended) = links.join_next().await {
+                ended.expect("no panic comes through");
+            }
+        });
+        let Ok(MqttEvent::Closed(error)) = told.recv_blocking() else { panic!("the end is announced") };
+        assert_eq!(error.kind, MqttErrorKind::Protocol);
+        assert!(told.recv_blocking().is_err(), "the channel ends");
+        assert!(other_told.recv_blocking().is_err(), "an end without a reason is not announced");
+        assert_eq!((shared.panics.load(Ordering::Relaxed), shared.links.load(Ordering::Relaxed)), (1, 0));
+    }
+
+    #[test]
+    fn an_end_that_nobody_reads_does_not_keep_the_task() {
+        let (events, _told) = smol::channel::bounded(1);
+        events.try_send(MqttEvent::Connected).unwrap();
+        let (stop, [end_link, _end_thread]) = signals();
+        end_link.close();
+        let life = async { Some(error::panicked()) };
+        smol::block_on(guarded(life, &events, &stop, &Shared::default()));
+    }
+
+    #[test]
+    fn a_stalled_thread_is_noticed_and_a_living_one_beats() {
+        smol::block_on(async {
+            let thread = MqttThread::start().unwrap();
+            let handle = thread.handle();
+            assert_eq!(handle.ping(PATIENCE).await, Ok(()));
+            let before = handle.beat();
+            let moved = async {
+                while handle.beat() == before {
+                    smol::Timer::after(Duration::from_millis(20)).await;
+                }
+                true
+            };
+            let late = async {
+                smol::Timer::after(PATIENCE).await;
+                false
+            };
+            assert!(smol::future::or(moved, late).await, "the beat moves");
+
+            handle.stall_for_test(Duration::from_secs(1)).unwrap();
+            assert_eq!(handle.ping(Duration::from_millis(100)).await, Err(Stalled));
+            assert_eq!(handle.ping(PATIENCE).await, Ok(()), "it goes on after the stall");
+            assert_eq!(thread.shutdown().await, Ok(()));
+            assert_eq!(handle.ping(PATIENCE).await, Err(Stalled), "an ended thread is told at once");
+        });
+    }
+
+    #[test]
+    fn a_thread_that_stands_still_is_left_behind() {
+        smol::block_on(async {
+            let thread = MqttThread::start().unwrap();
+            let stall = SHUTDOWN_DEADLINE + JOIN_MARGIN + Duration::from_secs(2);
+            thread.handle().stall_for_test(stall).unwrap();
+            assert_eq!(thread.handle().ping(Duration::from_millis(100)).await, Err(Stalled));
+            assert_eq!(thread.shutdown().await, Err(Stalled));
+        });
+    }
+}

@@ -1,11 +1,15 @@
 //! Bambu Lab printers on the LAN: MQTT over TLS for status (facts: report merging, states, models).
 
 mod fields;
+pub mod liveness;
 mod observe;
 mod report;
+pub mod session;
 mod stage;
+mod words;
 
 pub use report::{Applied, Kind};
+pub use session::Session;
 
 use crate::model::status::Observation;
 

@@ -84,6 +84,8 @@ fn print(merged: &Merged) -> Print {
     let file = merged.gcode_file.clone();
     let calibration = merged.print_type.as_deref() == Some("system")
         || file.as_deref().is_some_and(|file| file.starts_with("/usr/"));
+    let is_told = merged.print_type.is_some() || file.is_some();
+    let kind = if calibration { PrintKind::System } else { PrintKind::User };
     let key = [("task", &merged.subtask_id), ("task", &merged.task_id)]
         .into_iter()
         .find_map(|(kind, id)| Some((kind, id.as_deref().filter(|id| *id != ID_CLAMPED)?)))
@@ -94,14 +96,7 @@ fn print(merged: &Merged) -> Print {
     let is_under_way =
         merged.gcode_state == Some(GcodeState::Running) && merged.percent.is_some_and(|percent| percent > 0);
     let mark = merged.start_time.clone().filter(|_| is_under_way);
-    Print {
-        key,
-        mark,
-        name,
-        file,
-        plate,
-        kind: if calibration { PrintKind::System } else { PrintKind::User },
-    }
+    Print { key, mark, name, file, plate, kind: is_told.then_some(kind) }
 }
 
 fn base_name(path: &str) -> &str {

@@ -1,1 +1,13 @@
-//! 3D printers over real sockets.
+//! 3D printers over real sockets, for demonstrations and tests.
+//!
+//! The crate shares no code with the product and knows only what the network shows: it is the other side, written
+//! a second time, so that a misunderstanding of the protocol is not made twice in the same place.
+//!
+//! - [`bambu`]: Bambu Lab printers (MQTT 3.1.1 in TLS 1.2). Start with [`bambu::Printer::start`].
+//! - [`wait`]: clocks and the stop signal.
+//!
+//! What it deliberately does not do: encrypt anything worth hiding (keys come from public seeds), print, or be
+//! small. Bounds are named where they are: sessions, queues, packets, observations.
+
+pub mod bambu;
+pub mod wait;

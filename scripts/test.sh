@@ -1,0 +1,195 @@
+#!/usr/bin/env bash
+# Runs every test of the project, after installing what the tests need. This is the definition of done; .ci/run calls it.
+#
+# Usage: scripts/test.sh [--quick] [--no-install]
+#   --quick        leaves out the build for the Raspberry Pi Zero and its self-test under QEMU
+#   --no-install   installs nothing; a missing tool then ends the run with the name of its Debian package
+#
+# Needs Rust (with rustfmt and clippy) and, for installing, Debian's apt as root or through sudo. It talks to the package
+# registries and to loopback only. A missing tool fails the run, it is never a reason to skip a test.
+# Every step has a deadline, and so has the whole run (75 minutes); it takes about 15 on two cores from nothing.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$root/scripts/lib.sh"
+cd "$root"
+
+quick=false install=true
+for argument in "$@"; do
+  case $argument in
+    --quick) quick=true ;;
+    --no-install) install=false ;;
+    *) die "unknown option $argument; usage: scripts/test.sh [--quick] [--no-install]" ;;
+  esac
+done
+
+# Build servers end a run at 90 minutes without telling where it stood; this one ends earlier and tells.
+: "${PRINTERNIZER_DEADLINE:=$(($(date +%s) + 4500))}"
+export PRINTERNIZER_DEADLINE
+
+# Debian keeps servers such as mosquitto here, outside the PATH of ordinary users.
+export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+if [ "${CI:-}" = true ]; then export CARGO_INCREMENTAL=0; fi # a fresh clone is built once
+
+# --- tools ---------------------------------------------------------------------------------------------------------------
+
+# What the tests run, and the Debian package that brings it.
+tools=(
+  'cc gcc'                # ring is C and assembly
+  'mosquitto mosquitto'   # the real broker that the MQTT driver is tested against
+  'openssl openssl'       # certificates as printers have them, and a TLS peer that is not ours
+  'shellcheck shellcheck' # these scripts
+)
+if ! $quick; then
+  tools+=(
+    'qemu-arm-static|qemu-arm qemu-user-static' # an emulated ARM1176
+    'readelf binutils'                          # what the ARMv6 program is made of
+    'pip python3-pip'                           # brings Zig, the C compiler for ARMv6
+  )
+fi
+# Servers that their package starts at once. The tests start their own, on free ports.
+services=(mosquitto)
+
+have() {
+  case $1 in
+    pip) python3 -m pip --version >/dev/null 2>&1 ;;
+    *'|'*) command -v "${1%%|*}" >/dev/null || command -v "${1##*|}" >/dev/null ;;
+    *) command -v "$1" >/dev/null ;;
+  esac
+}
+
+missing_packages() {
+  local tool
+  for tool in "${tools[@]}"; do
+    have "${tool%% *}" || printf '%s\n' "${tool##* }"
+  done
+}
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  else
+    command -v sudo >/dev/null || die "not root and no sudo: run as root: $*"
+    sudo --non-interactive "$@" || sudo "$@"
+  fi
+}
+
+install_packages() {
+  local service
+  command -v apt-get >/dev/null || die "missing $*: this is no Debian, install them in its own way and say --no-install"
+  say "installing from Debian: $*"
+  as_root timeout --kill-after=30 300 apt-get -qq update </dev/null \
+    || say "apt-get update failed, going on with the package lists at hand"
+  as_root env DEBIAN_FRONTEND=noninteractive timeout --kill-after=30 900 \
+    apt-get -qq -o Acquire::Retries=3 install -y --no-install-recommends "$@" </dev/null >"$scratch/apt.log" 2>&1 \
+    || { tail -n 20 "$scratch/apt.log" >&2; die "apt-get install $* failed, see above"; }
+  # Only what was not there before is stopped: a broker that the machine's owner runs is not ours to end.
+  for service in "${services[@]}"; do
+    [[ " $* " == *" $service "* ]] || continue
+    if [ -d /run/systemd/system ]; then
+      as_root systemctl disable --now "$service" >/dev/null 2>&1 || die "cannot stop the service $service that its package started"
+    elif command -v invoke-rc.d >/dev/null; then
+      as_root invoke-rc.d --quiet "$service" stop >/dev/null 2>&1 || true # without systemd most machines never started it
+    fi
+    say "the package's own service $service is off; the tests start theirs"
+  done
+}
+
+# --- steps ---------------------------------------------------------------------------------------------------------------
+
+# ring is the only provider of cryptography: a second one costs more than a megabyte on the board, and which of the two a
+# connection uses would be an accident. Crates switch aws-lc-rs on by default, so this is asked on every run.
+check_crypto_provider() {
+  local tree=(cargo tree --locked --workspace --target all --edges 'normal,build,dev' --prefix none) status=0 package
+  # The question must be able to find something, else its "nothing" says nothing.
+  limited 300 "${tree[@]}" --invert ring >"$scratch/ring" || die "cargo tree does not work, see above"
+  grep -q '^ring v' "$scratch/ring" || die "ring is not in the tree; which provider of cryptography is used?"
+  for package in aws-lc-rs openssl-sys; do
+    status=0
+    limited 300 "${tree[@]}" --invert "$package" >"$scratch/tree" 2>"$scratch/tree.err" || status=$?
+    if [ -s "$scratch/tree" ]; then
+      cat "$scratch/tree" >&2
+      die "$package is in the tree, see above; ring is to be the only provider of cryptography"
+    fi
+    # Two ways to say "nothing": the lock file does not know the package, or no member uses it.
+    if [ "$status" -ne 0 ] && ! grep -q 'did not match any packages' "$scratch/tree.err"; then
+      cat "$scratch/tree.err" >&2
+      die "cargo tree failed for another reason than that $package is absent, see above"
+    fi
+    say "$package is not in the tree"
+  done
+}
+
+run_tests() {
+  local status=0
+  # Output goes to the screen and to a file for the count at the end.
+  limited "${PRINTERNIZER_TEST_SECONDS:-2700}" cargo test --locked --workspace 2>&1 | tee "$scratch/tests" || status=$?
+  [ "$status" -eq 0 ] || die "tests failed, see above"
+}
+
+# Adds up the closing lines of all test programs, in the form that build servers read.
+count_tests() {
+  awk '/^test result:/ {
+         for (i = 2; i <= NF; i++) {
+           if ($i ~ /^passed/) passed += $(i - 1)
+           if ($i ~ /^failed/) failed += $(i - 1)
+           if ($i ~ /^ignored/) ignored += $(i - 1)
+         }
+       }
+       END { printf "%d passed, %d failed, %d skipped\n", passed, failed, ignored }' "$scratch/tests"
+}
+
+# --- the run -------------------------------------------------------------------------------------------------------------
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+command -v cargo >/dev/null || die "no cargo: install Rust (https://rustup.rs)"
+
+section 'tools'
+mapfile -t missing < <(missing_packages)
+if [ "${#missing[@]}" -gt 0 ]; then
+  $install || die "missing: apt-get install ${missing[*]}"
+  install_packages "${missing[@]}"
+  mapfile -t missing < <(missing_packages)
+  [ "${#missing[@]}" -eq 0 ] || die "still missing after their installation: ${missing[*]}"
+fi
+say "$(rustc --version), $(cargo --version), all tools are there"
+
+section 'scripts'
+limited 120 shellcheck --severity=warning --external-sources --source-path="$root" \
+  scripts/*.sh image-build/*.sh image-build/armv6-cc image-build/armv6-ar .ci/run || die "shellcheck found faults, see above"
+
+section 'crates'
+limited 900 cargo fetch --locked || die "cannot fetch the crates, or Cargo.lock does not fit the manifests"
+check_crypto_provider
+
+section 'format'
+limited 120 cargo fmt --all --check || die "run cargo fmt"
+
+section 'lints'
+limited 1800 cargo clippy --locked --workspace --all-targets -- -D warnings || die "clippy found faults, see above"
+
+section 'tests'
+run_tests
+
+if $quick; then
+  section_end
+  say "left out by --quick: the build for ARMv6 and its self-test"
+else
+  section 'ARMv6 build'
+  image-build/build-armv6.sh || die "the build for the Raspberry Pi Zero failed, see above"
+  section 'ARMv6 self-test'
+  image-build/test-check-armv6.sh || die "the ARMv6 checks do not work, see above"
+  image-build/self-test-armv6.sh || die "the self-test on ARMv6 failed, see above"
+fi
+section_end
+
+total=$(count_tests)
+printf '\n'
+grep '^test result:' "$scratch/tests" || true
+say "everything passed in $SECONDS s"
+case $total in
+  '0 passed,'*) die "no test was run" ;;
+esac
+printf '%s\n' "$total"

@@ -1,0 +1,653 @@
+//! One printer's watch: connect, follow, lose, try again, for ever.
+//!
+//! A watch owns the printer's newest state: only it writes the cell. Transitions are committed before they are shown;
+//! everything else (temperatures, progress) goes to the cell at once and to listeners at most five times a second.
+//! A restart of the task loses the open connection and nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol::channel::Receiver;
+use smol::future::FutureExt as _;
+
+use super::outage::Outage;
+use crate::base::backoff::{Backoff, BackoffConfig};
+use crate::base::clock::{Clock, Mono};
+use crate::base::task::{TaskContext, TaskResult, Wake};
+use crate::events::{
+    Announcer, ConnectionProgress, DisconnectReason, Event, Flow, JobProgress, PrinterDisconnected,
+    PrinterOnly, PrinterRef, StatusUpdate,
+};
+use crate::jobs::record::{Transition, record};
+use crate::model::status::{ConnectionKind, ConnectionState, Print, PrinterState, PrinterStatus};
+use crate::model::{Printer, PrinterId, PrinterType};
+use crate::net::mqtt::MqttHandle;
+use crate::net::resolve::Resolver;
+use crate::printers::bambu;
+use crate::printers::driver::{Identity, SessionEnd, SessionEvent};
+use crate::printers::registry::{Command, Entry, Registry};
+use crate::store::{Read as _, Store, StoreError};
+
+/// Retries of a printer that is off: quick at first, then twice a minute.
+const RETRY: BackoffConfig =
+    BackoffConfig { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+/// Retries where a person is needed: a wrong code tried often can lock a printer, and the fix may happen on its screen.
+const RETRY_USER: BackoffConfig =
+    BackoffConfig { first: Duration::from_secs(300), longest: Duration::from_secs(600) };
+/// At most five state updates a second for a printer.
+const STATE_GAP: Duration = Duration::from_millis(200);
+/// At most one progress event per job in this time.
+const PROGRESS_GAP: Duration = Duration::from_secs(10);
+
+/// What every watch needs.
+#[derive(Clone)]
+pub struct Deps {
+    /// The clocks.
+    pub clock: Clock,
+    /// The store.
+    pub store: Store,
+    /// Connections to Bambu printers.
+    pub mqtt: MqttHandle,
+    /// Addresses of host names.
+    pub resolver: Resolver,
+    /// State events.
+    pub announcer: Announcer,
+    /// The table of watched printers.
+    pub registry: Registry,
+}
+
+/// Runs the watch of `printer_id` until it is stopped.
+///
+/// # Errors
+/// When the store cannot commit; the supervisor starts the watch again.
+pub async fn run(
+    context: TaskContext,
+    deps: Deps,
+    printer_id: PrinterId,
+    commands: Receiver<Command>,
+) -> TaskResult {
+    let Some(entry) = deps.registry.get(printer_id) else { return Ok(()) };
+    let mut watch = Watch::new(deps, entry);
+    watch.recover().await?;
+    loop {
+        let next = if watch.wanted { watch.attempt(&context, &commands).await? } else { Next::Rest(None) };
+        let Next::Rest(until) = next else {
+            if matches!(next, Next::Stop) {
+                break;
+            }
+            continue;
+        };
+        if !watch.rest(&context, &commands, until).await? {
+            break;
+        }
+    }
+    watch.leave().await?;
+    Ok(())
+}
+
+/// What follows an attempt.
+enum Next {
+    /// Try again at once.
+    Again,
+    /// Wait until then, or for ever, unless somebody says something.
+    Rest(Option<Mono>),
+    /// The watch is to end.
+    Stop,
+}
+
+enum Input {
+    Session(SessionEvent),
+    Command(Command),
+}
+
+/// What makes a report a transition when it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Signature {
+    status: PrinterStatus,
+    running: bool,
+    cancelled: bool,
+    print: Print,
+    errors: Vec<String>,
+}
+
+struct Watch {
+    deps: Deps,
+    entry: Entry,
+    printer: Arc<Printer>,
+    state: PrinterState,
+    wanted: bool,
+    outage: Outage,
+    backoff: Backoff,
+    reports: bambu::Reports,
+    flow: Option<Flow>,
+    signature: Option<Signature>,
+    first: bool,
+    /// Whether the store knows that the printer is offline; it may hold the status before a power cut.
+    offline_recorded: bool,
+    shown_at: Option<Mono>,
+    show_due: bool,
+    progress_shown: Option<(u8, Mono)>,
+}
+
+impl Watch {
+    fn new(deps: Deps, entry: Entry) -> Watch {
+        let state = (*entry.state.get()).clone();
+        let printer = Arc::clone(&entry.printer);
+        Watch {
+            deps,
+            wanted: printer.enabled,
+            printer,
+            entry,
+            state,
+            outage: Outage::default(),
+            backoff: Backoff::new(RETRY),
+            reports: bambu::Reports::default(),
+            flow: None,
+            signature: None,
+            first: true,
+            offline_recorded: false,
+            shown_at: None,
+            show_due: false,
+            progress_shown: None,
+        }
+    }
+
+    /// A watch that was restarted in the middle of a connection has lost it.
+    async fn recover(&mut self) -> Result<(), StoreError> {
+        if self.state.connection == ConnectionState::Monitoring {
+            self.disconnected(DisconnectReason::Lost).await?;
+        }
+        if !self.wanted {
+            self.unreachable(ConnectionState::Disconnected, None, None).await?;
+        }
+        Ok(())
+    }
+
+    /// One attempt to connect, and all that follows if it succeeds.
+    async fn attempt(
+        &mut self,
+        context: &TaskContext,
+        commands: &Receiver<Command>,
+    ) -> Result<Next, StoreError> {
+        let started = self.deps.clock.now().mono;
+        let (number, is_first) = self.outage.begin();
+        self.flow = Some(Flow::new(&format!(
+            "connect-{}-{}-{number}",
+            self.printer.id,
+            self.deps.announcer.newest()
+        )));
+        self.connecting(number, is_first).await?;
+        if self.printer.kind != PrinterType::BambuLab {
+            let end = SessionEnd {
+                kind: ConnectionKind::Protocol,
+                message: "this kind of printer is not supported yet".into(),
+                seen: None,
+            };
+            return self.failed(end, number, started).await;
+        }
+        let mut session = {
+            let reports = std::mem::take(&mut self.reports);
+            let (deps, printer) = (self.deps.clone(), Arc::clone(&self.printer));
+            let open = async move {
+                bambu::Session::open(&printer, reports, deps.clock.clone(), &deps.mqtt, &deps.resolver).await
+            };
+            let mut open = std::pin::pin!(open);
+            loop {
+                match context.wait(open.as_mut()).await {
+                    Wake::Stop => return Ok(Next::Stop),
+                    Wake::Timer => {}
+                    Wake::Ready(Ok(session)) => break session,
+                    Wake::Ready(Err(end)) => return self.failed(end, number, started).await,
+                }
+            }
+        };
+        self.first = true;
+        self.signature = None;
+        loop {
+            let due = self.show_deadline();
+            let input = {
+                let session = async { Input::Session(session.next().await) };
+                let command = async {
+                    match commands.recv().await {
+                        Ok(command) => Input::Command(command),
+                        Err(_) => std::future::pending().await,
+                    }
+                };
+                context.wait_until(due, command.or(session)).await
+            };
+            match input {
+                Wake::Stop => return Ok(Next::Stop),
+                Wake::Timer => self.show_if_due(),
+                Wake::Ready(Input::Command(command)) => {
+                    if self.obey(command).await? {
+                        self.leave().await?;
+                        return Ok(if self.wanted { Next::Again } else { Next::Rest(None) });
+                    }
+                }
+                Wake::Ready(Input::Session(SessionEvent::Connected(identity))) => {
+                    self.connected(identity, number, started).await?;
+                }
+                Wake::Ready(Input::Session(SessionEvent::SerialLearnt(identity))) => {
+                    return match self.learn(identity).await? {
+                        None => {
+                            self.outage.over();
+                            Ok(Next::Again)
+                        }
+                        Some(end) => self.failed(end, number, started).await,
+                    };
+                }
+                Wake::Ready(Input::Session(SessionEvent::Report(seen))) => self.reported(*seen).await?,
+                Wake::Ready(Input::Session(SessionEvent::Ended(end))) => {
+                    log_odd(&self.printer, session.odd());
+                    self.reports = session.into_reports();
+                    if self.state.connection != ConnectionState::Monitoring {
+                        return self.failed(end, number, started).await;
+                    }
+                    let silent = end.kind == ConnectionKind::Silent;
+                    self.state.connection_kind = Some(end.kind);
+                    self.state.connection_message = Some(end.message);
+                    self.disconnected(if silent { DisconnectReason::Silent } else { DisconnectReason::Lost })
+                        .await?;
+                    let pause = self.backoff.fail(fastrand::u32(..));
+                    return Ok(Next::Rest(Some(self.deps.clock.now().mono.after(pause))));
+                }
+            }
+        }
+    }
+
+    /// Waits between attempts. `false` when the watch is to end.
+    async fn rest(
+        &mut self,
+        context: &TaskContext,
+        commands: &Receiver<Command>,
+        until: Option<Mono>,
+    ) -> Result<bool, StoreError> {
+        loop {
+            if self.wanted && until.is_some_and(|until| self.deps.clock.now().mono >= until) {
+                return Ok(true);
+            }
+            let deadline = until.unwrap_or(Mono(u64::MAX));
+            match context.wait_until(deadline, commands.recv()).await {
+                Wake::Stop | Wake::Ready(Err(_)) => return Ok(false),
+                Wake::Timer => {}
+                Wake::Ready(Ok(command)) => {
+                    let changed = self.obey(command).await?;
+                    if changed && !self.wanted {
+                        self.unreachable(ConnectionState::Disconnected, None, None).await?;
+                    }
+                    if changed {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Carries out a command; answers whether the connection has to be made anew (or left).
+    async fn obey(&mut self, command: Command) -> Result<bool, StoreError> {
+        match command {
+            Command::Connect => {
+                let idle = !self.wanted || self.state.connection != ConnectionState::Monitoring;
+                self.wanted = true;
+                self.start_over();
+                Ok(idle)
+            }
+            Command::Disconnect => {
+                self.wanted = false;
+                Ok(true)
+            }
+            Command::Update(printer) => {
+                let same_way =
+                    printer.connection == self.printer.connection && printer.pin == self.printer.pin;
+                let same = same_way && printer.enabled == self.printer.enabled;
+                self.printer = printer;
+                if !same {
+                    self.wanted = self.printer.enabled;
+                    self.start_over();
+                    self.entry.stranger.set(None);
+                    // Another code or address may mean another machine: nothing is carried over.
+                    self.reports = bambu::Reports::default();
+                }
+                Ok(!same)
+            }
+            Command::Refresh => {
+                let id = self.printer.id;
+                if let Some(track) =
+                    self.deps.store.read(move |view| Ok::<_, StoreError>(view.track(id)?)).await?
+                {
+                    self.state.plate = track.plate;
+                    self.state.job_id = track.job_id;
+                    self.show();
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn start_over(&mut self) {
+        self.outage.over();
+        self.backoff = Backoff::new(RETRY);
+    }
+
+    async fn connecting(&mut self, number: u32, is_first: bool) -> Result<(), StoreError> {
+        self.state.connection = ConnectionState::Connecting;
+        if is_first {
+            self.state.status = PrinterStatus::Connecting;
+        }
+        let event = self.progress(ConnectionState::Connecting, number);
+        if is_first {
+            let flow = self.flow.clone();
+            self.deps
+                .store
+                .write(move |txn| {
+                    txn.emit(Event::PrinterConnectionProgress(event), flow.as_ref(), None);
+                    Ok::<(), StoreError>(())
+                })
+                .await?;
+            self.transition(false).await?;
+        } else {
+            self.deps.announcer.state(Event::PrinterConnectionProgress(event), self.flow.clone());
+        }
+        self.entry.state.set(self.state.clone());
+        Ok(())
+    }
+
+    async fn connected(&mut self, identity: Identity, number: u32, started: Mono) -> Result<(), StoreError> {
+        let mut printer = (*self.printer).clone();
+        if printer.pin.is_none() {
+            printer.pin = identity.pin;
+        }
+        let pinned = printer.pin != self.printer.pin;
+        self.state.connection = ConnectionState::Monitoring;
+        self.state.connection_kind = None;
+        self.state.connection_message = None;
+        let duration_ms = self.deps.clock.now().mono.since(started).as_millis();
+        let steps =
+            [ConnectionState::Connected, ConnectionState::Monitoring].map(|state| ConnectionProgress {
+                duration_ms: u64::try_from(duration_ms).ok(),
+                ..self.progress(state, number)
+            });
+        let (flow, stored) = (self.flow.clone(), printer.clone());
+        self.deps
+            .store
+            .write(move |txn| {
+                if pinned && let Some(mut current) = txn.printer(stored.id)? {
+                    current.pin = stored.pin;
+                    txn.put_printer(&current)?;
+                }
+                let [connected, monitoring] = steps;
+                let only = PrinterOnly { printer_id: stored.id };
+                let flow = flow.as_ref();
+                let cause = txn.emit(Event::PrinterConnectionProgress(connected), flow, None);
+                let cause = txn.emit(Event::PrinterConnected(PrinterRef::of(&stored)), flow, Some(cause));
+                let cause = txn.emit(Event::PrinterMonitoringStarted(only), flow, Some(cause));
+                txn.emit(Event::PrinterConnectionProgress(monitoring), flow, Some(cause));
+                Ok::<(), StoreError>(())
+            })
+            .await?;
+        self.printer = Arc::new(printer);
+        self.deps.registry.update(Arc::clone(&self.printer));
+        self.entry.stranger.set(None);
+        self.start_over();
+        Ok(())
+    }
+
+    /// Keeps the serial number that the printer's certificate names, unless another printer of the list has it.
+    async fn learn(&mut self, identity: Identity) -> Result<Option<SessionEnd>, StoreError> {
+        let (id, serial, pin) = (self.printer.id, identity.serial, identity.pin);
+        let flow = self.flow.clone();
+        let learnt = self.deps.store.write(move |txn| {
+            if let Some(other) =
+                txn.printers()?.into_iter().find(|other| other.id != id && other.connection.serial == serial)
+            {
+                return Ok::<_, StoreError>(Err(other.name));
+            }
+            let Some(mut printer) = txn.printer(id)? else { return Ok(Err(String::new())) };
+            printer.connection.serial = serial;
+            printer.pin = pin;
+            txn.put_printer(&printer)?;
+            txn.emit(Event::PrinterUpdated(PrinterRef::of(&printer)), flow.as_ref(), None);
+            Ok(Ok(printer))
+        });
+        match learnt.await? {
+            Ok(printer) => {
+                self.printer = Arc::new(printer);
+                self.deps.registry.update(Arc::clone(&self.printer));
+                Ok(None)
+            }
+            Err(other) => Ok(Some(SessionEnd {
+                kind: ConnectionKind::WrongSerial,
+                message: format!(
+                    "the printer at this address is in the list already, as {other}; remove one of the two"
+                ),
+                seen: None,
+            })),
+        }
+    }
+
+    async fn failed(&mut self, end: SessionEnd, number: u32, started: Mono) -> Result<Next, StoreError> {
+        let now = self.deps.clock.now().mono;
+        let needs_user = end.kind.needs_user();
+        let retry = if needs_user { RETRY_USER } else { RETRY };
+        let pause = if needs_user {
+            Backoff::new(retry).fail(fastrand::u32(..))
+        } else {
+            self.backoff.fail(fastrand::u32(..))
+        };
+        let durable = self.outage.fail(end.kind, now);
+        let state = if needs_user { ConnectionState::Error } else { ConnectionState::Failed };
+        self.entry.stranger.set(end.seen.clone().filter(|_| end.kind == ConnectionKind::CertificateChanged));
+        let step = |status| ConnectionProgress {
+            kind: Some(end.kind),
+            message: Some(end.message.clone()),
+            retry_in_s: u32::try_from(pause.as_secs()).ok(),
+            duration_ms: u64::try_from(now.since(started).as_millis()).ok(),
+            ..self.progress(status, number)
+        };
+        let mut steps = vec![step(ConnectionState::Failed)];
+        if needs_user {
+            steps.push(step(ConnectionState::Error));
+        }
+        let flow = self.flow.clone();
+        if durable {
+            log::warn!("{}: {}", self.printer.id, end.message);
+            self.deps
+                .store
+                .write(move |txn| {
+                    let mut cause = None;
+                    for step in steps {
+                        cause = Some(txn.emit(Event::PrinterConnectionProgress(step), flow.as_ref(), cause));
+                    }
+                    Ok::<(), StoreError>(())
+                })
+                .await?;
+        } else {
+            for step in steps {
+                self.deps.announcer.state(Event::PrinterConnectionProgress(step), flow.clone());
+            }
+        }
+        self.unreachable(state, Some(end.kind), Some(end.message)).await?;
+        Ok(Next::Rest(Some(now.after(pause))))
+    }
+
+    /// The connection is over: says so once, and shows the printer as offline.
+    async fn disconnected(&mut self, reason: DisconnectReason) -> Result<(), StoreError> {
+        let (id, name, flow) = (self.printer.id, self.printer.name.clone(), self.flow.clone());
+        self.deps
+            .store
+            .write(move |txn| {
+                let cause = txn.emit(
+                    Event::PrinterMonitoringStopped(PrinterOnly { printer_id: id }),
+                    flow.as_ref(),
+                    None,
+                );
+                let event = PrinterDisconnected { printer_id: id, name, reason };
+                txn.emit(Event::PrinterDisconnected(event), flow.as_ref(), Some(cause));
+                Ok::<(), StoreError>(())
+            })
+            .await?;
+        let (kind, message) = (self.state.connection_kind, self.state.connection_message.take());
+        let state = if reason == DisconnectReason::Requested {
+            ConnectionState::Disconnected
+        } else {
+            ConnectionState::Failed
+        };
+        self.unreachable(state, kind, message).await
+    }
+
+    /// Shows the printer as offline, with its last words and their age.
+    async fn unreachable(
+        &mut self,
+        connection: ConnectionState,
+        kind: Option<ConnectionKind>,
+        message: Option<String>,
+    ) -> Result<(), StoreError> {
+        self.state.connection = connection;
+        self.state.connection_kind = kind;
+        self.state.connection_message = message;
+        if !self.offline_recorded || self.state.status != PrinterStatus::Offline {
+            self.state.status = PrinterStatus::Offline;
+            self.transition(false).await?;
+            self.offline_recorded = true;
+        }
+        self.entry.state.set(self.state.clone());
+        Ok(())
+    }
+
+    /// Ends the connection, if there is one, when the watch ends or the user wants it. A printer that was removed from
+    /// the table says nothing more: its end is in the transaction that removed it.
+    async fn leave(&mut self) -> Result<(), StoreError> {
+        if self.deps.registry.get(self.printer.id).is_none() {
+            return Ok(());
+        }
+        if self.state.connection == ConnectionState::Monitoring {
+            let reason = if self.wanted { DisconnectReason::Shutdown } else { DisconnectReason::Requested };
+            self.disconnected(reason).await?;
+        } else if !self.wanted {
+            self.unreachable(ConnectionState::Disconnected, None, None).await?;
+        }
+        Ok(())
+    }
+
+    async fn reported(&mut self, seen: crate::model::status::Observation) -> Result<(), StoreError> {
+        let now = self.deps.clock.now();
+        self.state.status = seen.status;
+        self.state.seen = seen;
+        self.state.fresh = true;
+        self.state.last_seen = Some(now.wall);
+        self.state.last_seen_mono = Some(now.mono);
+        let is_first = self.first && self.state.status != PrinterStatus::Unknown;
+        let signature = Signature {
+            status: self.state.status,
+            running: self.state.seen.running,
+            cancelled: self.state.seen.cancelled,
+            print: Print { mark: None, ..self.state.seen.print.clone() },
+            errors: self.state.seen.errors.iter().map(|error| error.code.clone()).collect(),
+        };
+        if is_first || self.signature.as_ref() != Some(&signature) {
+            self.transition(is_first).await?;
+            self.signature = Some(signature);
+            self.first &= !is_first;
+            self.shown_at = Some(self.deps.clock.now().mono);
+            self.show_due = false;
+            self.entry.state.set(self.state.clone());
+        } else {
+            self.entry.state.set(self.state.clone());
+            self.show_due = true;
+            self.show_if_due();
+        }
+        self.show_progress(now.mono);
+        Ok(())
+    }
+
+    async fn transition(&mut self, first: bool) -> Result<(), StoreError> {
+        let transition = Transition {
+            printer_id: self.printer.id,
+            printer_name: self.printer.name.clone(),
+            state: self.state.clone(),
+            first,
+            flow: self.flow.clone(),
+        };
+        let recorded = record(&self.deps.store, transition).await?;
+        self.state.job_id = recorded.job_id;
+        self.state.started_at = recorded.started_at;
+        self.state.plate = recorded.plate;
+        Ok(())
+    }
+
+    fn show_deadline(&self) -> Mono {
+        match self.shown_at {
+            Some(at) if self.show_due => at.after(STATE_GAP),
+            _ => Mono(u64::MAX),
+        }
+    }
+
+    fn show_if_due(&mut self) {
+        let now = self.deps.clock.now().mono;
+        if self.show_due && self.shown_at.is_none_or(|at| now.since(at) >= STATE_GAP) {
+            self.show();
+        }
+    }
+
+    /// Tells listeners the newest state.
+    fn show(&mut self) {
+        let now = self.deps.clock.now().mono;
+        self.entry.state.set(self.state.clone());
+        let silent_for = self.state.last_seen_mono.map(|at| now.since(at).as_secs());
+        let update = StatusUpdate::of(self.printer.id, &self.state, silent_for);
+        let flow = self.state.job_id.map(crate::jobs::record::flow_of);
+        self.deps.announcer.state(Event::PrinterStatusUpdate(Box::new(update)), flow);
+        self.shown_at = Some(now);
+        self.show_due = false;
+    }
+
+    fn show_progress(&mut self, now: Mono) {
+        let seen = &self.state.seen;
+        let (Some(job_id), Some(progress), true) =
+            (self.state.job_id, seen.progress, seen.status.is_active())
+        else {
+            self.progress_shown = None;
+            return;
+        };
+        let due =
+            self.progress_shown.is_none_or(|(shown, at)| shown != progress && now.since(at) >= PROGRESS_GAP);
+        if due {
+            self.progress_shown = Some((progress, now));
+            let event = JobProgress {
+                job_id,
+                progress,
+                remaining_s: seen.remaining_s,
+                layer: seen.layer,
+                layers: seen.layers,
+            };
+            self.deps
+                .announcer
+                .state(Event::JobProgressUpdated(event), Some(crate::jobs::record::flow_of(job_id)));
+        }
+    }
+
+    fn progress(&self, status: ConnectionState, attempt: u32) -> ConnectionProgress {
+        ConnectionProgress {
+            printer_id: self.printer.id,
+            status,
+            kind: None,
+            message: None,
+            attempt,
+            retry_in_s: None,
+            duration_ms: None,
+        }
+    }
+}
+
+/// Odd input is counted and told once per connection, not once per report.
+fn log_odd(printer: &Printer, odd: crate::printers::driver::OddCounts) {
+    if odd.malformed > 0 || odd.fields > 0 {
+        log::info!(
+            "{}: {} reports, {} were no JSON, {} fields could not be used",
+            printer.id,
+            odd.reports,
+            odd.malformed,
+            odd.fields
+        );
+    }
+}

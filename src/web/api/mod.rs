@@ -1,0 +1,97 @@
+//! The LAN API: handlers over the store, the table of watched printers and bounded orders.
+//!
+//! Handlers run on the web threads and may block on the store's files for a moment; commands to printers go through
+//! bounded wires with a reply and a deadline. Nothing here knows a vendor's protocol.
+
+mod events;
+mod health;
+mod jobs;
+mod printers;
+pub mod snapshot;
+mod system;
+mod views;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use embedded_svc::http::server::{Connection, Method};
+use smol::channel::Sender;
+
+use super::respond::ApiError;
+use super::server::{Answer, Call, Router, SlowLane};
+use crate::base::clock::{Clock, Now};
+use crate::base::task::Board;
+use crate::events::Announcer;
+use crate::printers::registry::{Order, Registry};
+use crate::store::{Store, StoreError};
+
+pub use health::Probe;
+
+/// A handler that waits for a printer's first answer gives up after this time and tells what is known by then.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
+/// Deadline of a staged connection test.
+const PROBE_WAIT: Duration = Duration::from_secs(20);
+
+/// What the handlers know.
+pub struct Api {
+    /// The clocks.
+    pub clock: Clock,
+    /// Records and journal.
+    pub store: Store,
+    /// The printers that are watched.
+    pub registry: Registry,
+    /// The newest seq, and the bus's figures.
+    pub announcer: Announcer,
+    /// Orders to the fleet.
+    pub orders: Sender<Order>,
+    /// At most one handler may wait for a printer.
+    pub slow: SlowLane,
+    /// The table of tasks.
+    pub tasks: Board,
+    /// When the service started.
+    pub started: Now,
+    /// Figures that only the app can read, for `/health`.
+    pub probe: Arc<dyn Fn() -> Probe + Send + Sync>,
+}
+
+/// All routes of the API.
+#[must_use]
+pub fn routes<C: Connection + 'static>(router: Router<C>, api: &Arc<Api>) -> Router<C> {
+    let with = |handler: fn(&mut Call<'_, C>, &Api) -> Answer| {
+        let api = Arc::clone(api);
+        move |call: &mut Call<'_, C>| handler(call, &api)
+    };
+    router
+        .api(Method::Get, "/health", with(health::health))
+        .api(Method::Get, "/liveness", with(health::liveness))
+        .api(Method::Get, "/readiness", with(health::readiness))
+        .api(Method::Get, "/printers", with(printers::list))
+        .api(Method::Post, "/printers", with(printers::add))
+        .api(Method::Post, "/printers/test-connection", with(printers::test))
+        .api(Method::Get, "/printers/{id}", with(printers::one))
+        .api(Method::Put, "/printers/{id}", with(printers::change))
+        .api(Method::Delete, "/printers/{id}", with(printers::remove))
+        .api(Method::Get, "/printers/{id}/status", with(printers::status))
+        .api(Method::Post, "/printers/{id}/connect", with(printers::connect))
+        .api(Method::Post, "/printers/{id}/disconnect", with(printers::disconnect))
+        .api(Method::Post, "/printers/{id}/trust", with(printers::trust))
+        .api(Method::Post, "/printers/{id}/plate-cleared", with(printers::plate_cleared))
+        .api(Method::Get, "/jobs", with(jobs::list))
+        .api(Method::Post, "/jobs", with(jobs::add))
+        .api(Method::Get, "/jobs/{id}", with(jobs::one))
+        .api(Method::Delete, "/jobs/{id}", with(jobs::remove))
+        .api(Method::Get, "/events/recent", with(events::recent))
+        .api(Method::Get, "/events/stats", with(events::stats))
+        .api(Method::Get, "/system", with(system::system))
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> ApiError {
+        log::error!("the API could not use the store: {}", crate::base::error::chain(&error));
+        ApiError::new(
+            503,
+            "STORE_UNAVAILABLE",
+            "The records cannot be read or written right now; see the log.",
+        )
+    }
+}

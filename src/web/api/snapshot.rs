@@ -1,0 +1,72 @@
+//! The `snapshot` event: all that a page needs to draw itself, in the events' shapes.
+
+use serde_json::{Value, json};
+
+use super::Api;
+use super::views::JobView;
+use crate::events::StatusUpdate;
+use crate::model::{Job, Printer};
+use crate::store::{JobFilter, Read as _, StoreError};
+
+/// Finished jobs in a snapshot, newest first; older ones are asked for by page.
+const JOBS_MAX: usize = 20;
+
+/// Reads the snapshot. The seq is taken before the records are read, so that what happens meanwhile is told again.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn snapshot(api: &Api) -> Result<(u64, String), StoreError> {
+    let seq = api.announcer.newest();
+    let (printers, jobs) = api
+        .store
+        .read(|view| {
+            let (mut jobs, _) = view.jobs_page(&JobFilter::default(), 0, JOBS_MAX)?;
+            // An active job may be older than the newest ones.
+            for job in view.active_or_pending_jobs(None)? {
+                if job.status.is_active() && jobs.iter().all(|known| known.id != job.id) {
+                    jobs.push(job);
+                }
+            }
+            Ok::<_, StoreError>((view.printers()?, jobs))
+        })
+        .await?;
+    Ok((seq, render(api, seq, &printers, &jobs).to_string()))
+}
+
+fn render(api: &Api, seq: u64, printers: &[Printer], jobs: &[Job]) -> Value {
+    let now = api.clock.now();
+    let printers: Vec<Value> = printers
+        .iter()
+        .map(|printer| {
+            let state = api.registry.get(printer.id).map_or_else(Default::default, |entry| entry.state.get());
+            let silent_for = state.last_seen_mono.map(|at| now.mono.since(at).as_secs());
+            let update = StatusUpdate::of(printer.id, &state, silent_for);
+            let mut shown = serde_json::to_value(&update).unwrap_or_default();
+            if let Some(fields) = shown.as_object_mut() {
+                fields.insert("name".into(), json!(printer.name));
+                fields.insert("type".into(), json!(printer.kind));
+                fields.insert("is_enabled".into(), json!(printer.enabled));
+                if let Some(connection) = fields.get_mut("connection").and_then(Value::as_object_mut) {
+                    connection.insert("message".into(), json!(state.connection_message));
+                }
+            }
+            shown
+        })
+        .collect();
+    let jobs: Vec<JobView> = jobs.iter().map(JobView::of).collect();
+    let mut warnings = Vec::new();
+    if !now.synced {
+        warnings
+            .push(json!({"kind": "clock_not_synced", "message": "The device does not know the time yet."}));
+    }
+    json!({
+        "printers": printers,
+        "jobs": jobs,
+        "downloads": [],
+        "seq": seq,
+        "build": env!("CARGO_PKG_VERSION"),
+        "started_at": api.started.wall.to_string(),
+        "auth": "open",
+        "warnings": warnings,
+    })
+}
