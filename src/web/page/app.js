@@ -182,7 +182,7 @@ function render() {
   body.classList.toggle('lost', lost);
   set($('link'), { live: 'Live', lost: 'Connection lost', full: 'Too many pages', asleep: 'Paused' }[link.state] ?? 'Connecting');
   const sentence = store.known ? model.summary(store, now) : '';
-  set($('summary'), sentence);
+  set($('summary'), lost ? '' : sentence);
   const title = (lost ? 'Connection lost · ' : sentence ? `${sentence} · ` : '') + 'Printernizer';
   if (document.title !== title) document.title = title;
   safely(() => strip(now, lost));
@@ -228,7 +228,8 @@ function card() {
   result.setAttribute('role', 'alert');
   errors.className = 'note';
   inside.append(print, bar, note, errors, fix, result, facts, slots, age);
-  const busy = (p) => model.working(p) || ['finished', 'failed', 'cancelled'].includes(p.status);
+  // Also of a printer that does not answer the last is shown, in grey and with its time.
+  const busy = (p) => model.working(p) || ['finished', 'failed', 'cancelled', 'offline'].includes(p.status);
   node.parts = [
     (p, now) => {
       const l = model.look(p, now);
@@ -243,7 +244,7 @@ function card() {
     (p) => { const n = model.percent(p); set(figure, n === null ? '' : `${n} %`); },
     (p, now) => {
       const l = model.look(p, now), left = model.left(p, now);
-      if (l.stale && left) { set(when, p.heard ? `as of ${model.clock(p.heard, now)}` : ''); return; }
+      if (l.stale && (left || p.status === 'offline')) { set(when, p.heard ? `as of ${model.clock(p.heard, now)}` : ''); return; }
       const end = p.status === 'printing' && p.end && p.remaining ? `done ${model.clock(p.end, now)}` : '';
       rebuild(when, [left, end], () => [make('span', '', left ?? ''), ...(end ? [make('br'), make('span', '', end)] : [])]);
     },

@@ -151,7 +151,8 @@ export function look(p, now) {
   if (key === 'unknown' && !STATES[p.status]) words = p.status;
   if (key === 'preparing' && p.stage) note ??= p.stage;
   if (key === 'paused' && p.stage) note ??= p.stage;
-  if (key === 'attention') note ??= p.stage ?? null;
+  // Errors say it better where there are some; they have their own place.
+  if (key === 'attention' && !(p.errors ?? []).length) note ??= p.stage;
   if (key === 'unknown') note ??= 'No word from the printer yet.';
   const cut = key === 'offline' || key === 'fix' || way.status === 'connecting';
   const silent = !cut && p.heard !== null && p.heard !== undefined && now - p.heard > SILENT_MS;
