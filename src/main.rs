@@ -22,6 +22,11 @@ fn serve(options: &Options) -> Outcome {
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
-    log::error!("this build has no service");
-    Outcome::Failed
+    match printernizer::app::serve::serve(loaded.config) {
+        Ok(()) => Outcome::Done,
+        Err(error) => {
+            log::error!("{}", printernizer::base::error::chain(&error));
+            Outcome::Failed
+        }
+    }
 }
