@@ -7,3 +7,4 @@ pub mod base;
 pub mod bus;
 pub mod events;
 pub mod model;
+pub mod store;

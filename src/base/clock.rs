@@ -5,6 +5,7 @@
 //! Tests use [`Clock::manual`] and never sleep for real.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +60,67 @@ impl fmt::Display for Timestamp {
         let (second, milli) = (rest / 1000 % 60, rest % 1000);
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
     }
+}
+
+/// A text that is not a moment in RFC 3339.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotATimestamp;
+
+impl fmt::Display for NotATimestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a moment like 2026-11-01T08:30:00Z")
+    }
+}
+
+impl std::error::Error for NotATimestamp {}
+
+impl FromStr for Timestamp {
+    type Err = NotATimestamp;
+
+    /// RFC 3339 in UTC: `2026-11-01T08:30:00Z`, with or without a fraction of the second, of which milliseconds are kept.
+    fn from_str(text: &str) -> Result<Timestamp, NotATimestamp> {
+        let text = text.strip_suffix('Z').ok_or(NotATimestamp)?;
+        let (date, time) = text.split_once('T').ok_or(NotATimestamp)?;
+        let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+        let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+        let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
+        if fraction.is_empty() || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(NotATimestamp);
+        }
+        let milli =
+            fraction.bytes().chain(*b"00").take(3).fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+        let days = days_from_civil(year, month, day);
+        // A day that does not exist, as February 30th, comes back as another one. A leap second counts as the next one.
+        if hour > 23 || minute > 59 || second > 60 || civil_from_days(days) != (year, month, day) {
+            return Err(NotATimestamp);
+        }
+        Ok(Timestamp(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + milli))
+    }
+}
+
+/// Three numbers of the given widths between `separator`s.
+fn numbers(text: &str, separator: char, widths: [usize; 3]) -> Result<[i64; 3], NotATimestamp> {
+    let mut parts = text.split(separator);
+    let mut found = [0; 3];
+    for (number, width) in found.iter_mut().zip(widths) {
+        let part = parts.next().filter(|part| part.len() == width).ok_or(NotATimestamp)?;
+        if !part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(NotATimestamp);
+        }
+        *number = part.parse().map_err(|_| NotATimestamp)?;
+    }
+    if parts.next().is_some() { Err(NotATimestamp) } else { Ok(found) }
+}
+
+/// The other way round than [`civil_from_days`].
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year_from_march = year - i64::from(month <= 2);
+    let era = year_from_march.div_euclid(400);
+    let year_of_era = year_from_march.rem_euclid(400);
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let day_of_era = 365 * year_of_era + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
 }
 
 /// Proleptic Gregorian date of a day count since 1970-01-01 (the usual era arithmetic on years that begin in March).
@@ -208,6 +270,32 @@ mod tests {
     fn a_time_beyond_32_bits_is_shown_whole() {
         // 2040-01-01, past the end of a signed 32-bit second count.
         assert_eq!(Timestamp(2_208_988_800_000).to_string(), "2040-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn timestamps_come_back_from_their_text() {
+        for millis in (0..CEILING.0).step_by(86_400_000 * 13 + 1_234_567) {
+            assert_eq!(Timestamp(millis).to_string().parse(), Ok(Timestamp(millis)));
+        }
+        assert_eq!("2000-02-29T12:00:00Z".parse(), Ok(Timestamp(951_825_600_000)));
+        assert_eq!("1970-01-01T00:00:00.5Z".parse(), Ok(Timestamp(500)));
+        assert_eq!("1970-01-01T00:00:00.12345Z".parse(), Ok(Timestamp(123)));
+        for odd in [
+            "",
+            "2000-02-30T12:00:00Z",
+            "2000-02-28T24:00:00Z",
+            "2000-02-28T12:00:00",
+            "2000-2-28T12:00:00Z",
+            "2000-02-28 12:00:00Z",
+            "2000-02-28T12:00:00.Z",
+            "2000-02-28T12:00:00.+1Z",
+            "2000-00-28T12:00:00Z",
+            "2000-02-28T12:00:00+01:00",
+            "2000-13-01T00:00:00Z",
+            "+200-01-01T00:00:00Z",
+        ] {
+            assert_eq!(odd.parse::<Timestamp>(), Err(NotATimestamp), "{odd}");
+        }
     }
 
     #[test]

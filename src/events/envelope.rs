@@ -1,8 +1,11 @@
 //! The envelope around every event, and its JSON as every listener sees it.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
+use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::Event;
 use crate::base::clock::{Now, Timestamp};
@@ -71,6 +74,18 @@ impl Envelope {
         }
     }
 
+    /// Reads an envelope back from its JSON, as the journal holds it. [`Envelope::json`] then gives exactly `json`. `None` for
+    /// an event that this version does not know, or bytes that are not an envelope.
+    #[must_use]
+    pub fn from_json(json: Arc<str>) -> Option<Envelope> {
+        let read: Written<'_> = serde_json::from_str(&json).ok()?;
+        let (seq, after, cause, clock_synced) = (read.seq, read.after, read.cause, read.clock_synced);
+        let timestamp = read.timestamp.parse().ok()?;
+        let flow = read.flow.as_deref().map(Flow::new);
+        let event = Event::parse(&read.event, read.data.get())?;
+        Some(Envelope { seq, after, timestamp, clock_synced, flow, cause, event, json: OnceLock::from(json) })
+    }
+
     /// The envelope as JSON. For a durable event these are the bytes that the journal holds.
     #[must_use]
     pub fn json(&self) -> Arc<str> {
@@ -97,6 +112,28 @@ impl Envelope {
     }
 }
 
+/// An envelope as it was written.
+#[derive(Deserialize)]
+struct Written<'a> {
+    seq: Option<u64>,
+    after: u64,
+    #[serde(borrow)]
+    event: Cow<'a, str>,
+    #[serde(borrow)]
+    timestamp: Cow<'a, str>,
+    #[serde(default = "yes")]
+    clock_synced: bool,
+    #[serde(borrow)]
+    flow: Option<Cow<'a, str>>,
+    cause: Option<u64>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+fn yes() -> bool {
+    true
+}
+
 impl Sequenced for Envelope {
     fn seq(&self) -> Option<u64> {
         self.seq
@@ -118,6 +155,28 @@ mod tests {
         assert_eq!(
             &*envelope.json(),
             r#"{"seq":9,"after":9,"event":"job_updated","timestamp":"2026-11-01T00:00:00.000Z","flow":"print-j2","cause":8,"data":{"job_id":"j2"}}"#
+        );
+    }
+
+    #[test]
+    fn an_envelope_comes_back_from_its_own_bytes() {
+        let now = Now { mono: Mono(0), wall: Timestamp(1_793_491_212_345), synced: true };
+        let event = Event::ServiceStopping(ServiceStopping { reason: "a \"test\"".into() });
+        let written = Envelope::durable(9, now, Some(Flow::new("a \"flow\"")), Some(8), event);
+        let read = Envelope::from_json(written.json()).unwrap();
+        assert_eq!((read.seq, read.after, read.cause), (Some(9), 9, Some(8)));
+        assert_eq!((read.timestamp, read.clock_synced), (now.wall, true));
+        assert_eq!((&read.flow, &read.event), (&written.flow, &written.event));
+        assert_eq!(read.json(), written.json());
+        // Also with other blanks than ours: the bytes of the journal count.
+        let spaced: Arc<str> =
+            Arc::from(written.json().replace("\"cause\":", "\"clock_synced\": false, \"cause\": "));
+        let read = Envelope::from_json(Arc::clone(&spaced)).unwrap();
+        assert!(!read.clock_synced);
+        assert_eq!(read.json(), spaced);
+        assert!(Envelope::from_json(Arc::from("{}")).is_none());
+        assert!(
+            Envelope::from_json(Arc::from(written.json().replace("service_stopping", "unknown"))).is_none()
         );
     }
 

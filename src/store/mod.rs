@@ -1,0 +1,54 @@
+//! The records, their journal, and the only place that knows redb and postcard. `docs/storage.md` is the specification.
+//!
+//! - *Write, then announce.* A closure passed to [`Store::write`] changes records and emits events; both are one transaction
+//!   together with the next `seq`. The events are published after the commit, in the order of their `seq`.
+//! - One thread, named `store`, writes. Closures that are queued while a commit runs share the next one. It never waits for a
+//!   subscriber, a printer or the network.
+//! - A closure that fails or panics leaves nothing behind; the others of its group are untouched.
+//! - An error of the file ends the service: the handle of redb is poisoned, nothing is announced that was not committed, and
+//!   [`Store::failed`] tells the app, which ends the process.
+//!
+//! Not here: what a record means, when it is written, which event it deserves. That is decided by the rooms above.
+//!
+//! Bounds: [`QUEUE_MAX`] requests wait, [`GROUP_MAX`] share a commit, a closure changes [`CHANGES_PER_CLOSURE_MAX`] rows and
+//! emits [`EVENTS_PER_CLOSURE_MAX`] events, a record has [`RECORD_BYTES_MAX`] bytes, an event [`EVENT_BYTES_MAX`], the
+//! journal [`JOURNAL_MAX`] events, redb's cache [`CACHE_BYTES`]. The number of jobs is bounded by the jobs room.
+
+mod backup;
+mod env;
+mod error;
+mod files;
+mod group;
+mod handle;
+mod journal;
+mod open;
+mod read;
+mod record;
+mod records;
+mod run_state;
+mod settings;
+mod stats;
+mod tables;
+mod thread;
+mod txn;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use backup::BackupReport;
+pub use error::{DecodeError, RecordError, StoreError};
+pub use handle::{QUEUE_MAX, QUEUE_WAIT, Store};
+pub use journal::{EVENT_BYTES_MAX, JOURNAL_MAX, JOURNAL_PAGE_MAX, JOURNAL_SLACK, JournalPage, StoredEvent};
+pub use open::{
+    CACHE_BYTES, GROUP_WINDOW, JOB_JUMP, OpenReport, OpenedStore, PRINTER_JUMP, SEQ_JUMP, StoreOptions,
+};
+pub use read::{OPEN_JOBS_READ_MAX, RawRead, Read, Span};
+pub use record::{RECORD_BYTES_MAX, Record, body, versioned};
+pub use records::LastState;
+pub use settings::{SETTING_BYTES_MAX, SETTING_NAME_MAX, SettingsStorage};
+pub use stats::StoreStats;
+pub use tables::{Key, KeyBytes, Table};
+pub use thread::{GROUP_MAX, Hooks, Publish, StoreThread};
+pub use txn::{CHANGES_PER_CLOSURE_MAX, EVENTS_PER_CLOSURE_MAX, Txn};
+pub use view::{JOBS_PAGE_MAX, JobFilter, View};
