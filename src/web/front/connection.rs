@@ -26,6 +26,7 @@ pub(super) struct Holder<E, L> {
 impl<E, L> Holder<E, L> {
     fn enter(&self, phase: Phase) {
         self.shared.seats.borrow_mut().enter(self.id, phase);
+        self.shared.note_seats();
         // A stop waits for the last answer, newcomers for somebody who may be asked to leave.
         self.shared.freed.notify(1);
     }
@@ -34,6 +35,7 @@ impl<E, L> Holder<E, L> {
 impl<E, L> Drop for Holder<E, L> {
     fn drop(&mut self) {
         self.shared.seats.borrow_mut().leave(self.id);
+        self.shared.note_seats();
         self.shared.freed.notify(1);
     }
 }
