@@ -2,8 +2,8 @@
 //!
 //! Why it exists: `tiny_http` can be ended remotely by a few hundred resets, one huge `Content-Length` or a shortage of
 //! descriptors, and keeps a thread per silent client. Here a connection is a small future in one of a fixed number of
-//! seats ([`seats`]); its head is vetted ([`head`], [`guard`]), its request is written anew for `tiny_http` ([`proxy`]),
-//! event streams ([`stream`]) and large bodies ([`large`]) are answered right here.
+//! seats (`seats`); its head is vetted (`head`, `guard`), its request is written anew for `tiny_http` (`proxy`),
+//! event streams (`stream`) and large bodies (`large`) are answered right here.
 //!
 //! Deliberately not here: what the answers mean. The front knows one path, [`EVENTS_PATH`].
 //!
@@ -11,6 +11,8 @@
 //! and is counted.
 
 mod answer;
+#[cfg(test)]
+mod bench;
 mod connection;
 mod guard;
 mod head;
