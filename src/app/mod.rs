@@ -6,11 +6,13 @@
 mod beats;
 mod fleet;
 mod probe;
+mod seed;
+pub mod serve;
 mod stream;
 pub mod supervisor;
 
 use std::fmt;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use smol::stream::StreamExt as _;
 use self::supervisor::Supervisor;
 use crate::base::clock::{Clock, within};
 use crate::base::task::{Board, Stop, Wake};
+use crate::config::PrinterEntry;
 use crate::events::{Announcer, Event, EventBus, ServiceStarted, ServiceStopping};
 use crate::monitor::{summary, watch};
 use crate::net::mqtt::MqttThread;
@@ -52,6 +55,8 @@ pub struct Options {
     pub names: Vec<String>,
     /// Events that the journal keeps.
     pub journal_max: u64,
+    /// Printers of the configuration file, added where the list does not have them.
+    pub printers: Vec<PrinterEntry>,
     /// The clocks.
     pub clock: Clock,
     /// The service manager.
@@ -104,6 +109,13 @@ pub enum AppError {
         /// Why it did not work.
         source: std::io::Error,
     },
+    /// The address of the page cannot be used.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The web server could not be started.
     Web(crate::web::server::ServerError),
     /// A task kept failing, or a thread has ended.
@@ -115,6 +127,9 @@ impl fmt::Display for AppError {
         match self {
             AppError::Store(_) => f.write_str("the store failed"),
             AppError::Start { what, .. } => write!(f, "could not start {what}"),
+            AppError::Listen { address, .. } => {
+                write!(f, "cannot listen on {address}; choose another with --listen or [web] listen")
+            }
             AppError::Web(_) => f.write_str("could not start the web server"),
             AppError::Fatal(reason) => write!(f, "the service ended itself: {reason}"),
         }
@@ -125,7 +140,7 @@ impl std::error::Error for AppError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             AppError::Store(source) => Some(source),
-            AppError::Start { source, .. } => Some(source),
+            AppError::Start { source, .. } | AppError::Listen { source, .. } => Some(source),
             AppError::Web(source) => Some(source),
             AppError::Fatal(_) => None,
         }
@@ -152,7 +167,7 @@ pub struct Handles {
 /// # Errors
 /// When it cannot start, or had to end itself; the service manager starts it afresh then.
 pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
-    let Options { data_dir, listener, names, journal_max, clock, manager } = options;
+    let Options { data_dir, listener, names, journal_max, printers: entries, clock, manager } = options;
     let started = clock.now();
 
     // The store announces what it has committed; the announcer passes it on.
@@ -202,6 +217,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         txn.emit(Event::ServiceStarted(event), None, None);
         Ok::<(), StoreError>(())
     })?;
+    seed::add(&store, entries)?;
     let (printers, tracks) = store.read_blocking(|view| {
         let printers = view.printers()?;
         let tracks = printers.iter().map(|printer| view.track(printer.id)).collect::<Result<Vec<_>, _>>()?;

@@ -39,13 +39,6 @@ impl Default for WebConfig {
 }
 
 impl WebConfig {
-    /// Every name that a request's `Host` may carry: the names, and `name.local` (mDNS) of those without a dot.
-    #[must_use]
-    pub fn host_names(&self) -> Vec<String> {
-        let local = self.names.iter().filter(|name| !name.contains('.')).map(|name| format!("{name}.local"));
-        self.names.iter().cloned().chain(local).collect()
-    }
-
     /// The keys of the section.
     pub const KEYS: &[Key<WebConfig>] = &[
         Key {
@@ -188,9 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn names_without_a_dot_are_names_of_the_local_network_too() {
-        let web = WebConfig { names: vec!["box".into(), "box.example.org".into()], ..WebConfig::default() };
-        assert_eq!(web.host_names(), ["box", "box.example.org", "box.local"]);
+    fn the_front_takes_every_name_with_its_local_twin() {
         const { assert!(2 * HOST_NAMES_MAX <= crate::web::front::NAMES_MAX, "the front would refuse some") };
     }
 

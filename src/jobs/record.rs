@@ -302,11 +302,7 @@ fn completed(job: &Job) -> JobCompleted {
 
 /// The print to remember: at a start only what is shown now; while it goes on, a field that falls silent (the file name
 /// at the end of a print) keeps its value.
-fn remember(
-    before: &Track,
-    seen: &crate::model::status::Observation,
-    start: bool,
-) -> crate::model::status::Print {
+fn remember(before: &Track, seen: &Observation, start: bool) -> Print {
     let new = seen.print.clone();
     if start || !before.seen.is_active() {
         // Reports in parts may not have named the print yet: what was named while idle still holds.

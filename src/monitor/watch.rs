@@ -312,9 +312,7 @@ impl Watch {
             }
             Command::Refresh => {
                 let id = self.printer.id;
-                if let Some(track) =
-                    self.deps.store.read(move |view| Ok::<_, StoreError>(view.track(id)?)).await?
-                {
+                if let Some(track) = self.deps.store.read(move |view| view.track(id)).await? {
                     self.state.plate = track.plate;
                     self.state.job_id = track.job_id;
                     self.show();

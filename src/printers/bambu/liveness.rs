@@ -32,7 +32,7 @@ pub enum Act {
 }
 
 /// The state of one session.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Liveness {
     connected_at: Option<Mono>,
     subscribed: bool,
@@ -44,7 +44,7 @@ impl Liveness {
     /// A session that is not yet connected.
     #[must_use]
     pub fn new() -> Liveness {
-        Liveness { connected_at: None, subscribed: false, heard_at: None, asked_at: None }
+        Liveness::default()
     }
 
     /// The broker let us in.

@@ -26,6 +26,7 @@ use crate::printers::registry::{Order, Registry};
 use crate::store::{Store, StoreError};
 
 pub use health::Probe;
+pub use printers::{DUPLICATE_PRINTER, insert as insert_printer};
 
 /// A handler that waits for a printer's first answer gives up after this time and tells what is known by then.
 const CONNECT_WAIT: Duration = Duration::from_secs(5);

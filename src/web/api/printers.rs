@@ -26,6 +26,8 @@ use crate::web::server::{Answer, Call};
 const HOST_BYTES_MAX: usize = 253;
 /// Bytes of a code, key or password: the longest real one (a PrusaLink key) is far shorter.
 const SECRET_BYTES_MAX: usize = 128;
+/// The code of the answer to a printer that the list has already.
+pub const DUPLICATE_PRINTER: &str = "DUPLICATE_PRINTER";
 const MQTT_PORT: u16 = 8883;
 const FTPS_PORT: u16 = 990;
 const HTTP_PORT: u16 = 80;

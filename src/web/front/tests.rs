@@ -114,7 +114,7 @@ fn text<C: Connection>(_: &mut Call<'_, C>, size: usize) -> Answer {
 fn router(hold: Arc<Hold>, clock: Clock) -> Router<TinyConnection> {
     Router::new(clock)
         .api(Method::Get, "/hello", |call| {
-            Ok(Reply::json(200, &json!({ "hello": call.query().get("who"), "peer": call.peer() }))?)
+            Reply::json(200, &json!({ "hello": call.query().get("who"), "peer": call.peer() }))
         })
         .api(Method::Post, "/echo", |call| Ok(Reply::new(200, "text/plain", call.body()?)))
         .api(Method::Get, "/big", |call| text(call, 300_000))

@@ -10,6 +10,10 @@ use crate::web::respond::{ApiError, Paging, Reply};
 /// Bytes of a small body; the front refuses more before a handler ever sees it.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// Nesting of a JSON body at most. The deepest body of the API has four levels; `serde_json` itself goes down 128, which
+/// overflows the small stack of a handler thread (seen in a debug build) and would end the process.
+const JSON_DEPTH_MAX: usize = 16;
+
 /// The header in which the front tells who asks: the client's address as text. A client cannot set it.
 pub const PEER_HEADER: &str = "X-Printernizer-Peer";
 
@@ -125,6 +129,10 @@ fn cut() -> ApiError {
 
 /// Reads `body` as a `T`, see [`Call::json`].
 fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    if nesting(body) > JSON_DEPTH_MAX {
+        let message = format!("Nest the body at most {JSON_DEPTH_MAX} levels deep.");
+        return Err(ApiError::new(400, "BAD_JSON", message));
+    }
     // serde would take a list for a structure, field by field.
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err(ApiError::wrong_shape("", "Send one JSON object."));
@@ -145,6 +153,25 @@ fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
             )
         }
     })
+}
+
+/// The deepest nesting of brackets outside texts; never less than a parser would find.
+fn nesting(body: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// serde's message without its position, and cut where it would echo a long value.
@@ -177,6 +204,13 @@ mod tests {
     #[expect(dead_code, reason = "only the shape matters")]
     struct Slot {
         id: u8,
+    }
+
+    #[test]
+    fn nesting_is_counted_outside_texts() {
+        assert_eq!(nesting(br#"{"a":"[[[[\"[[","b":[{}]}"#), 3);
+        assert_eq!(nesting(b"]]]["), 1);
+        assert_eq!(nesting(br#""\\"[["#), 2);
     }
 
     #[test]

@@ -4,10 +4,14 @@
 //! a second time, so that a misunderstanding of the protocol is not made twice in the same place.
 //!
 //! - [`bambu`]: Bambu Lab printers (MQTT 3.1.1 in TLS 1.2). Start with [`bambu::Printer::start`].
+//! - [`fleet`]: printers with a life of their own, for demonstrations and load.
+//! - [`control`]: the HTTP interface by which other processes drive the printers.
 //! - [`wait`]: clocks and the stop signal.
 //!
 //! What it deliberately does not do: encrypt anything worth hiding (keys come from public seeds), print, or be
 //! small. Bounds are named where they are: sessions, queues, packets, observations.
 
 pub mod bambu;
+pub mod control;
+pub mod fleet;
 pub mod wait;

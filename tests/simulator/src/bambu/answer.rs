@@ -36,7 +36,7 @@ pub fn react(payload: &[u8], machine: &mut Machine, serial: &str, is_developer_m
             }
             ("pushing", "start") => reactions.extend([Reaction::WakeUp, Reaction::Report]),
             ("info", "get_version") => {
-                let versions = versions(machine.model, serial, request);
+                let versions = versions(machine.model, machine.units.len(), serial, request);
                 reactions.extend([Reaction::CountVersion, Reaction::Publish(versions)]);
             }
             ("print" | "system" | "xcam", _) if !command.is_empty() => {
@@ -108,7 +108,7 @@ fn sequence(request: &Value) -> Value {
     request.get("sequence_id").cloned().unwrap_or_else(|| json!("0"))
 }
 
-fn versions(model: Model, serial: &str, request: &Value) -> Value {
+fn versions(model: Model, unit_count: usize, serial: &str, request: &Value) -> Value {
     let module = |name: String, product: &str, version: &str, hardware: &str| {
         json!({
             "name": name, "product_name": product, "sw_ver": version, "hw_ver": hardware, "sn": serial,
@@ -121,7 +121,7 @@ fn versions(model: Model, serial: &str, request: &Value) -> Value {
         module("mc".into(), "", "00.01.30.10", "MC02"),
         module("th".into(), "", "00.00.07.72", "TH03"),
     ];
-    for unit in 0..model.unit_count() {
+    for unit in 0..unit_count {
         let (name, product) = match model {
             Model::A1 | Model::A1Mini => ("ams_f1", "AMS Lite"),
             Model::X1c | Model::P1s => ("ams", "AMS"),
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     fn run(request: &str, is_developer_mode: bool) -> (Vec<Reaction>, Machine) {
-        let mut machine = Machine::new(Model::P1s, "S");
+        let mut machine = Machine::new(Model::P1s, "S", 1);
         let reactions = react(request.as_bytes(), &mut machine, "S", is_developer_mode);
         (reactions, machine)
     }

@@ -35,6 +35,8 @@ pub struct Config {
     pub refusal_code: u8,
     /// Whether commands that act are taken.
     pub is_developer_mode: bool,
+    /// How many multi-colour units it has; as many as the model usually has unless set.
+    pub unit_count: Option<usize>,
     /// The certificate's generation; the model's own unless set.
     pub certificate_version: Option<CertificateVersion>,
     /// Bits of the leaf's RSA key. 4096 as in the newest models takes seconds to make.
@@ -65,6 +67,7 @@ impl Config {
             full_every: 150,
             refusal_code: 5,
             is_developer_mode: true,
+            unit_count: None,
             certificate_version: None,
             key_bits: 2048,
             prelude: Vec::new(),

@@ -14,7 +14,7 @@ use super::mqtt;
 use super::replay::Replay;
 use super::report::{self, Fields};
 use super::scenario::Player;
-use super::shared::{Shared, Task};
+use super::shared::{Shared, Status, Task};
 use crate::wait::{lock, now};
 
 /// The longest simulated time taken in one piece, so that a scenario notices percentages on the way.
@@ -48,9 +48,10 @@ impl Engine {
     pub fn new(shared: Arc<Shared>) -> Result<Self, CommandError> {
         let config = &shared.config;
         let interval = config.report_interval;
+        let units = config.unit_count.unwrap_or(config.model.unit_count());
         let mut engine = Self {
-            machine: Machine::new(config.model, &config.serial),
-            player: Player::new(config.scenario.clone()),
+            machine: Machine::new(config.model, &config.serial, units),
+            player: Player::default(),
             replay: config.replay.as_ref().map(Replay::new),
             has_subscriber: false,
             overrides: Map::new(),
@@ -66,8 +67,23 @@ impl Engine {
         for order in config.prelude.clone() {
             engine.carry_out(order)?;
         }
+        // The printer's own life begins after the prelude, however much time that took.
+        engine.player = Player::new(config.scenario.clone());
         engine.last_sent = engine.render();
+        *lock(&engine.shared.status) = engine.status();
         Ok(engine)
+    }
+
+    fn status(&self) -> Status {
+        let machine = &self.machine;
+        Status {
+            gcode_state: machine.state,
+            subtask_name: machine.names.subtask_name.clone(),
+            percent: machine.percent,
+            layer: machine.layer,
+            layer_count: machine.layer_count,
+            stage: machine.stage,
+        }
     }
 
     /// Runs until the printer is stopped.
@@ -86,6 +102,7 @@ impl Engine {
                 None => {}
             }
             self.report_when_due();
+            *lock(&self.shared.status) = self.status();
         }
     }
 
@@ -111,14 +128,16 @@ impl Engine {
         let seconds = (time - self.last_time).as_secs_f64() * self.factor;
         self.last_time = time;
         if self.replay.is_some() {
-            self.play_recording(if self.has_subscriber { seconds } else { 0.0 });
+            self.play_recording(seconds);
         } else {
             self.advance(seconds);
         }
     }
 
     fn play_recording(&mut self, mut seconds: f64) {
-        while let Some(replay) = self.replay.as_mut().filter(|_| self.has_subscriber) {
+        // With the clock standing, messages come by order only; before the first subscriber none is lost.
+        let is_playing = self.has_subscriber && self.factor > 0.0;
+        while let Some(replay) = self.replay.as_mut().filter(|_| is_playing) {
             let Some(until_next) = replay.until_next() else { return };
             let piece = until_next.min(seconds);
             let message = replay.advance(piece);

@@ -131,9 +131,9 @@ pub enum WrongState {
 }
 
 impl Machine {
-    /// A machine that was just switched on.
+    /// A machine that was just switched on. The serial number seeds its noise.
     #[must_use]
-    pub fn new(model: Model, serial: &str) -> Self {
+    pub fn new(model: Model, serial: &str, unit_count: usize) -> Self {
         Self {
             model,
             state: "IDLE",
@@ -157,7 +157,7 @@ impl Machine {
             is_lit: true,
             wifi: -52,
             speed_level: 2,
-            units: default_units(model),
+            units: default_units(unit_count),
             tray_now: 255,
             line: 0,
             plan: None,
@@ -261,7 +261,7 @@ impl Machine {
 
     /// Back to IDLE without names, whatever was going on, as after a power cycle. Heat and trays stay.
     pub fn reset(&mut self) {
-        let fresh = Self::new(self.model, "");
+        let fresh = Self::new(self.model, "", 0);
         *self = Self {
             nozzles: self.nozzles.iter().map(|heater| Heater { target: 0.0, ..*heater }).collect(),
             bed: Heater { target: 0.0, ..self.bed },

@@ -16,7 +16,7 @@ use super::faults::Faults;
 use super::model::Model;
 use super::observe::Observations;
 use super::session::serve;
-use super::shared::{Shared, Task};
+use super::shared::{Shared, Status, Task};
 use crate::wait::{lock, wait_until};
 
 /// Connections served at once, logged in or not. Real printers stop far earlier (see
@@ -167,6 +167,12 @@ impl Printer {
     #[must_use]
     pub fn faults(&self) -> Faults {
         lock(&self.shared.faults).clone()
+    }
+
+    /// What the machine is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        lock(&self.shared.status).clone()
     }
 
     /// What was seen of the clients so far.

@@ -52,12 +52,6 @@ impl Player {
         self.scenario.scenes.get(self.next).map(|scene| scene.cue)
     }
 
-    /// Whether there is anything to play.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.scenario.scenes.is_empty()
-    }
-
     /// Simulated seconds until the next scene, where time alone decides.
     #[must_use]
     pub fn until_next(&self) -> Option<f64> {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
+use serde::Serialize;
 
 use super::certificate::identity;
 use super::command::{Command, CommandError};
@@ -43,6 +44,23 @@ pub struct Listening {
     pub is_open: bool,
 }
 
+/// What the machine is doing, for people who look at the simulator itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// `gcode_state`.
+    pub gcode_state: &'static str,
+    /// The title shown.
+    pub subtask_name: String,
+    /// Percent printed.
+    pub percent: u32,
+    /// The layer being printed.
+    pub layer: u32,
+    /// Number of layers.
+    pub layer_count: u32,
+    /// `stg_cur`.
+    pub stage: i64,
+}
+
 /// Shared by the listener, the engine and the sessions.
 #[derive(Debug)]
 pub struct Shared {
@@ -56,6 +74,8 @@ pub struct Shared {
     pub observer: Observer,
     /// The faults in force.
     pub faults: Mutex<Faults>,
+    /// What the machine was doing when the engine looked last.
+    pub status: Mutex<Status>,
     /// The access code in force.
     pub access_code: Mutex<String>,
     /// The sessions that are connected.
@@ -81,6 +101,7 @@ impl Shared {
             address,
             stop: Stop::default(),
             observer: Observer::default(),
+            status: Mutex::default(),
             access_code: Mutex::new(config.access_code.clone()),
             sessions: Mutex::new(Vec::new()),
             listening: Mutex::new(Listening { is_wanted: !faults.refuse_connections, is_open: false }),

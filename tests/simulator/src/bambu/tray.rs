@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::model::Model;
+/// Units of one printer; its address bits hold no more.
+const UNITS_MAX: usize = 4;
 
 /// One tray with its spool, or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,9 +112,9 @@ impl Unit {
     }
 }
 
-/// The units that a model comes with: every second one has a gap, spools of the maker and of others mixed.
+/// So many units: every second one has a gap, spools of the maker and of others mixed.
 #[must_use]
-pub fn default_units(model: Model) -> Vec<Unit> {
+pub fn default_units(count: usize) -> Vec<Unit> {
     let first = Unit {
         trays: vec![
             Tray::spool("PLA", "PLA Basic", "GFA00", "D3222AFF", 82),
@@ -134,7 +135,7 @@ pub fn default_units(model: Model) -> Vec<Unit> {
         humidity: 3,
         temperature_tenths: 261,
     };
-    [first, second].into_iter().cycle().take(model.unit_count()).collect()
+    [first, second].into_iter().cycle().take(count.min(UNITS_MAX)).collect()
 }
 
 /// The bits of the trays that hold a spool, as lower-case hex.

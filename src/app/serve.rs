@@ -1,0 +1,37 @@
+//! `printernizer serve`: from a checked configuration to a running service.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use super::{AppError, Handles, Options, Systemd, run};
+use crate::base::clock::Clock;
+use crate::config::Config;
+
+/// The network may come up after the service (a Zero on Wi-Fi): an address that is not there yet is an error, and the
+/// service manager tries again. Answers when the service has ended.
+///
+/// # Errors
+/// When the service cannot start, or had to end itself.
+pub fn serve(config: Config) -> Result<(), AppError> {
+    let listener = TcpListener::bind(config.web.listen)
+        .map_err(|source| AppError::Listen { address: config.web.listen, source })?;
+    let address =
+        listener.local_addr().map_err(|source| AppError::Listen { address: config.web.listen, source })?;
+    log::info!("the page is at http://{address}/");
+    let mut names = config.web.names;
+    for name in names.clone() {
+        if !name.contains('.') {
+            names.push(format!("{name}.local"));
+        }
+    }
+    let options = Options {
+        data_dir: config.storage.data_dir,
+        listener,
+        names,
+        journal_max: config.storage.journal_max,
+        printers: config.printers,
+        clock: Clock::system(),
+        manager: Arc::new(Systemd),
+    };
+    run(options, &Handles::default())
+}
