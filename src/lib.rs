@@ -14,5 +14,6 @@ pub mod model;
 pub mod monitor;
 pub mod net;
 pub mod printers;
+pub mod selftest;
 pub mod store;
 pub mod web;

@@ -175,3 +175,13 @@ fn an_output_that_nobody_reads_is_no_failure() {
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
+
+#[test]
+fn the_self_test_passes_and_leaves_nothing() {
+    let bench = bench();
+    let (code, out, err) = bench.run(&["self-test", "--data", "."]);
+    assert!(code == 0 && err.is_empty() && out.contains("all ") && !out.contains("FAILED"), "{out}{err}");
+    assert_eq!(fs::read_dir(bench.dir.path()).expect("there").count(), 0);
+    let (code, _, err) = bench.run(&["self-test", "--data", "/proc"]);
+    assert!(code == 1 && err.contains("cannot be made"), "{err}");
+}

@@ -95,8 +95,13 @@ impl Mistakes {
         found: impl Into<String>,
         allowed: impl Into<String>,
     ) {
+        let mistake = Mistake { place, key: key.into(), found: found.into(), allowed: allowed.into() };
+        // A parser that looks for its way back may stumble twice over one place.
+        if self.list.last() == Some(&mistake) {
+            return;
+        }
         if self.list.len() < MISTAKES_MAX {
-            self.list.push(Mistake { place, key: key.into(), found: found.into(), allowed: allowed.into() });
+            self.list.push(mistake);
         } else {
             self.omitted += 1;
         }

@@ -181,6 +181,11 @@ mod tests {
     }
 
     #[test]
+    fn the_front_takes_every_name_with_its_local_twin() {
+        const { assert!(2 * HOST_NAMES_MAX <= crate::web::front::NAMES_MAX, "the front would refuse some") };
+    }
+
+    #[test]
     fn keys_have_one_entry_each() {
         for mut list in [names(WebConfig::KEYS), names(StorageConfig::KEYS), names(LOG_KEYS)] {
             let count = list.len();

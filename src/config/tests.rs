@@ -159,6 +159,9 @@ fn thousands_of_mistakes_are_cut() {
     assert!(said.ends_with("and 4950 more"), "{said}");
     // Nested deeper than any parser's stack should follow.
     assert!(load_text("a = ".to_owned() + &"[".repeat(60_000), &[]).is_err());
+    assert!(load_text("a.".repeat(30_000) + "a = 1", &[]).is_err());
+    assert!(load_text(format!("[{}a]", "a.".repeat(30_000)), &[]).is_err());
+    assert!(load_text("a = ".to_owned() + &"{a=".repeat(20_000), &[]).is_err());
 }
 
 #[test]
