@@ -4,3 +4,5 @@
 //! `base` < `model` < `events` < `bus`, `net`, `formats` < `store` < `printers` < workflows (`jobs`, `monitor`) < `web` < `app`.
 
 pub mod base;
+pub mod cli;
+pub mod formats;

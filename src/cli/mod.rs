@@ -1,0 +1,3 @@
+//! The subcommands of the program that need no service.
+
+pub mod inspect;
