@@ -106,5 +106,10 @@ pub const FORWARD_PICTURES_MAX: usize = 1024 * 1024;
 /// Most bytes of one metadata block or part that the forward reader keeps.
 pub const FORWARD_PART_MAX: usize = 256 * 1024;
 
+/// Most bytes that the forward reader inflates in all: sixteen times its input, more than G-code ever expands.
+pub const FORWARD_PLAIN_MAX: u64 = 16 * 1024 * 1024;
+/// After this many moves a text G-code file has no header any more.
+pub const FORWARD_MOVES: u64 = 2_000;
+
 /// Bytes read from a file at once: four pages, so that a card is asked seldom and little is read in vain.
 pub const READ_CHUNK: usize = 16 * 1024;

@@ -339,6 +339,11 @@ impl Store {
         self.entries.is_empty() && self.objects.is_none()
     }
 
+    /// How many values are there; it only grows.
+    pub fn len(&self) -> usize {
+        self.entries.len() + usize::from(self.objects.is_some())
+    }
+
     pub fn origin(&self, key: Key) -> Option<Origin> {
         self.entries.get(&key).map(|entry| entry.origin)
     }

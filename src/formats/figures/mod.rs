@@ -61,7 +61,7 @@ fn plain(store: &Store, out: &mut Resolved) {
     let model = if store.has(Key::PrinterModel) { Key::PrinterModel } else { Key::PrinterName };
     out.metadata.printer_model = name(model);
     out.note("printer_model", store.origin(model));
-    out.metadata.print_time_s = seconds(Key::PrintTime).and_then(units::round);
+    out.metadata.print_time_s = seconds(Key::PrintTime).and_then(units::round).filter(|&seconds| seconds > 0);
     out.note("print_time_s", store.origin(Key::PrintTime));
     out.metadata.print_time_silent_s = seconds(Key::PrintTimeSilent).and_then(units::round);
     out.note("print_time_silent_s", store.origin(Key::PrintTimeSilent));
@@ -322,7 +322,12 @@ fn temperatures(store: &Store, out: &mut Resolved) {
         let value = list.get(tool).or(list.first()).copied().flatten().filter(|&value| value > 0.0)?;
         Some((value, store.origin(key)))
     };
-    if let Some((value, origin)) = [Key::NozzleTemperature, Key::FirstNozzleTemperature].into_iter().find_map(pick) {
+    let nozzle = [Key::NozzleTemperature, Key::FirstNozzleTemperature].into_iter();
+    let nozzle = nozzle
+        .filter(|&key| store.origin(key) != Some(Origin::Command))
+        .chain([Key::NozzleTemperature])
+        .find_map(pick);
+    if let Some((value, origin)) = nozzle {
         out.metadata.nozzle_temperature_c = Some(value);
         out.note("nozzle_temperature_c", origin);
     }
@@ -333,15 +338,20 @@ fn temperatures(store: &Store, out: &mut Resolved) {
         Key::BedTexturedCool
     } else if plate.contains("textured") {
         Key::BedTextured
-    } else if plate.contains("engineering") || plate == "eng_plate" {
+    } else if plate.contains("engineering") {
         Key::BedEngineering
-    } else if plate.contains("cool") || plate == "pc" {
+    } else if plate.contains("cool") {
         Key::BedCool
     } else {
         Key::BedHot
     };
-    let order = [Key::BedTemperature, by_plate, Key::FirstBedTemperature, Key::BedHot];
-    if let Some((value, origin)) = order.into_iter().find_map(pick) {
+    // The first command heats for the first layer, so it is asked last.
+    let settings = [Key::BedTemperature, by_plate, Key::FirstBedTemperature, Key::BedHot].into_iter();
+    let bed = settings
+        .filter(|&key| store.origin(key) != Some(Origin::Command))
+        .chain([Key::BedTemperature])
+        .find_map(pick);
+    if let Some((value, origin)) = bed {
         out.metadata.bed_temperature_c = Some(value);
         out.note("bed_temperature_c", origin);
     }

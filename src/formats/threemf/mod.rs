@@ -325,6 +325,7 @@ pub(crate) fn announced_md5(
 /// Whether the G-code part has the MD5 that the archive gives for it; `None` where it gives none.
 fn check_md5(source: &mut Source<'_>, directory: &Directory, gcode: &Entry) -> Result<Option<bool>, Failure> {
     let Some(wanted) = announced_md5(source, directory, gcode)? else { return Ok(None) };
+    super::zip::check_ratio(gcode)?;
     let mut md5 = Md5::default();
     part::prefix(source, directory, gcode, limits::VERIFY_PLAIN_MAX, |chunk| {
         md5.update(chunk);

@@ -74,7 +74,7 @@ pub(crate) fn candidates(
 
 /// Whether a part may be a thumbnail. Pictures below `3D` are textures; of the auxiliaries only the covers count, not
 /// the photographs of the model's page.
-fn looks_like_picture(name: &str) -> bool {
+pub(crate) fn looks_like_picture(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     let extension = [".png", ".jpg", ".jpeg", ".qoi"].iter().any(|extension| lower.ends_with(extension));
     extension
@@ -83,7 +83,7 @@ fn looks_like_picture(name: &str) -> bool {
 }
 
 /// Plate and role by the names that Bambu Studio and its relatives use, for packages whose settings do not tell.
-fn by_name(name: &str) -> Option<(u32, Option<Role>)> {
+pub(crate) fn by_name(name: &str) -> Option<(u32, Option<Role>)> {
     let stem = name.strip_prefix("Metadata/")?.strip_suffix(".png")?;
     let number = |text: &str| text.parse::<u32>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
     if let Some(rest) = stem.strip_prefix("plate_no_light_") {

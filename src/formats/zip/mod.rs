@@ -315,3 +315,19 @@ pub(crate) fn data_offset(source: &mut Source<'_>, directory: &Directory, entry:
     }
     Ok(start)
 }
+
+/// Refuses entries that expand as no print file does. Only for those who read an entry to its end: readers of figures
+/// have absolute limits.
+pub(crate) fn check_ratio(entry: &Entry) -> Result<(), Failure> {
+    if entry.method == Method::Deflate {
+        let stored = entry.stored_length.max(1);
+        let ratio = entry.plain_length / stored;
+        if entry.plain_length > limits::READ_CHUNK as u64 && ratio > limits::DEFLATE_RATIO_MAX {
+            return Err(Failure::corrupt(format!("{} cannot be as large as the archive says", entry.name)));
+        }
+        if entry.plain_length > limits::VERIFY_RATIO_FREE && ratio > limits::VERIFY_RATIO_MAX {
+            return Err(Failure::too_large(format!("{} expands {ratio} times", entry.name)));
+        }
+    }
+    Ok(())
+}
