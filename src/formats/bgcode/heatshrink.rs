@@ -145,7 +145,7 @@ pub(crate) mod tests {
     fn a_short_stream_is_noticed_and_a_reference_before_the_start_is_zero() {
         let mut decoder = Heatshrink::new(11, 4, 3);
         let mut out = Vec::new();
-        decoder.push(&[0, 0x20], &mut out);
+        decoder.push(&[0, 0x02], &mut out);
         assert_eq!(out, [0, 0, 0]);
         assert!(decoder.finish().is_ok());
         assert!(Heatshrink::new(11, 4, 3).finish().is_err());

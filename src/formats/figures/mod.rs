@@ -427,8 +427,8 @@ mod tests {
             (Key::FilamentDensity, "1.24"),
             (Key::FilamentDiameter, "1.75"),
         ]);
-        assert_eq!(figures.filament_used_g, Some(2.98257));
-        assert_eq!(figures.filaments.first().and_then(|filament| filament.used_g), Some(2.98257));
+        assert_eq!(figures.filament_used_g, Some(2.98255));
+        assert_eq!(figures.filaments.first().and_then(|filament| filament.used_g), Some(2.98255));
     }
 
     #[test]
