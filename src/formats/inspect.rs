@@ -56,14 +56,17 @@ fn figures(inspection: &Inspection, out: &mut String) {
         let shown = match value {
             serde_json::Value::Null => continue,
             serde_json::Value::Array(items) if items.is_empty() || name == "filaments" => continue,
-            serde_json::Value::Array(items) => {
-                items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
-            }
+            serde_json::Value::Array(items) => items
+                .iter()
+                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                .collect::<Vec<_>>()
+                .join(", "),
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
         };
         let (label, unit) = label(name);
-        let source = inspection.sources.get(name.as_str()).map(|source| format!("  ({source})")).unwrap_or_default();
+        let source =
+            inspection.sources.get(name.as_str()).map(|source| format!("  ({source})")).unwrap_or_default();
         let _ = writeln!(out, "{label}: {shown}{unit}{source}");
     }
 }
@@ -78,5 +81,6 @@ fn label(name: &str) -> (String, &'static str) {
 
 /// Whether something could be read: what the exit code of `printernizer inspect` tells.
 pub fn read_something(inspection: &Inspection) -> bool {
-    inspection.error.is_none() && (inspection.metadata != Metadata::default() || !inspection.thumbnails.is_empty())
+    inspection.error.is_none()
+        && (inspection.metadata != Metadata::default() || !inspection.thumbnails.is_empty())
 }

@@ -19,7 +19,9 @@ pub(crate) fn harvest(reader: impl Read, store: &mut Store, origin: Origin) -> R
             Some(std::io::ErrorKind::FileTooLarge) => Failure::too_large("the settings are too large"),
             _ => Failure::corrupt("the settings cannot be unpacked"),
         }),
-        Err(error) => Err(Failure::corrupt(format!("the settings are not valid JSON: line {}", error.line()))),
+        Err(error) => {
+            Err(Failure::corrupt(format!("the settings are not valid JSON: line {}", error.line())))
+        }
     }
 }
 
@@ -51,7 +53,12 @@ impl<'de> Visitor<'de> for Harvest<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
             let key = keys::key(&name);
-            map.next_value_seed(Harvest { store: &mut *self.store, origin: self.origin, key, depth: self.depth + 1 })?;
+            map.next_value_seed(Harvest {
+                store: &mut *self.store,
+                origin: self.origin,
+                key,
+                depth: self.depth + 1,
+            })?;
         }
         Ok(())
     }
@@ -205,7 +212,9 @@ impl<'de> Visitor<'de> for ObjectsSeed<'_> {
         let mut named = false;
         while let Some(name) = map.next_key::<String>()? {
             match (self.1, name.as_str()) {
-                (0, "objects" | "bbox_objects") => map.next_value_seed(ObjectsSeed(&mut *self.0, 1, false))?,
+                (0, "objects" | "bbox_objects") => {
+                    map.next_value_seed(ObjectsSeed(&mut *self.0, 1, false))?
+                }
                 (2, "name") if !named => {
                     named = true;
                     map.next_value_seed(ObjectsSeed(&mut *self.0, 2, true))?;
@@ -272,7 +281,9 @@ mod tests {
     #[test]
     fn what_stood_before_the_damage_is_kept() {
         let mut store = Store::default();
-        assert!(harvest(&br#"{"printer_model":"X","filament_type":["#[..], &mut store, Origin::Config).is_err());
+        assert!(
+            harvest(&br#"{"printer_model":"X","filament_type":["#[..], &mut store, Origin::Config).is_err()
+        );
         assert_eq!(store.text(Key::PrinterModel), Some("X"));
     }
 

@@ -37,7 +37,11 @@ impl LineSplitter {
             };
             if self.partial.is_empty() && self.dropped == 0 {
                 let body = body.get(..body.len().min(limits::LINE_MAX)).unwrap_or_default();
-                each(Line { bytes: trim_end(body), start: self.offset - piece.len() as u64, end: self.offset });
+                each(Line {
+                    bytes: trim_end(body),
+                    start: self.offset - piece.len() as u64,
+                    end: self.offset,
+                });
                 continue;
             }
             self.keep(body);

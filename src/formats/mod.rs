@@ -74,7 +74,9 @@ pub fn inspect(path: &Path, options: &Options) -> Inspection {
 
 /// Inspects a seekable file.
 pub fn inspect_reader(reader: &mut dyn ReadSeek, options: &Options) -> Inspection {
-    let result = Source::new(reader).map_err(Failure::from).and_then(|mut source| inspect_source(&mut source, options));
+    let result = Source::new(reader)
+        .map_err(Failure::from)
+        .and_then(|mut source| inspect_source(&mut source, options));
     result.unwrap_or_else(|failure| failed(failure, options))
 }
 
@@ -128,11 +130,16 @@ pub fn picture(reader: &mut dyn ReadSeek, thumbnail: &Thumbnail) -> Result<Vec<u
                 return Err(Failure::too_large("the picture is too large"));
             }
             let bytes = source.bytes_at(*offset, *length)?;
-            if bytes.len() as u64 == *length { Ok(bytes) } else { Err(Failure::corrupt("the file ends too early")) }
+            if bytes.len() as u64 == *length {
+                Ok(bytes)
+            } else {
+                Err(Failure::corrupt("the file ends too early"))
+            }
         }
         Location::Part { name } => {
             let directory = zip::Directory::read(&mut source)?;
-            let entry = directory.find(name).ok_or_else(|| Failure::corrupt("the picture is no longer there"))?;
+            let entry =
+                directory.find(name).ok_or_else(|| Failure::corrupt("the picture is no longer there"))?;
             zip::part::bytes(&mut source, &directory, entry, limits::PICTURE_STORED_MAX)
         }
     }
@@ -141,7 +148,10 @@ pub fn picture(reader: &mut dyn ReadSeek, thumbnail: &Thumbnail) -> Result<Vec<u
 /// Small, medium and large PNGs of the best picture of the file, and which of `inspection.thumbnails` that is.
 ///
 /// When the best one turns out to be damaged or blank the next best is taken.
-pub fn renditions(reader: &mut dyn ReadSeek, inspection: &Inspection) -> Result<(usize, Renditions), Failure> {
+pub fn renditions(
+    reader: &mut dyn ReadSeek,
+    inspection: &Inspection,
+) -> Result<(usize, Renditions), Failure> {
     let mut first_failure = None;
     let mut blank = None;
     for at in preference(&inspection.thumbnails, inspection.plate) {

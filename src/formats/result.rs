@@ -302,8 +302,10 @@ impl Inspection {
             return Some(error.clone());
         }
         // A picture that was there and could not be taken is the better answer than "none".
-        let skipped =
-            self.warnings.iter().find(|warning| warning.message.contains("picture") && warning.kind != Kind::NotSliced);
+        let skipped = self
+            .warnings
+            .iter()
+            .find(|warning| warning.message.contains("picture") && warning.kind != Kind::NotSliced);
         Some(
             skipped
                 .cloned()
@@ -317,7 +319,10 @@ impl Inspection {
             return Some(error.clone());
         }
         if self.format == Some(Format::ThreeMf) && !self.sliced {
-            return Some(Failure::new(Kind::NotSliced, "this is a project, not sliced: it has no print time and no tool paths"));
+            return Some(Failure::new(
+                Kind::NotSliced,
+                "this is a project, not sliced: it has no print time and no tool paths",
+            ));
         }
         if self.metadata.is_empty() {
             let damage = self.warnings.iter().find(|warning| warning.kind == Kind::Corrupt);

@@ -91,7 +91,11 @@ impl<'a> Source<'a> {
     /// Fills `buffer` from `offset` or fails with `UnexpectedEof`.
     pub fn read_exact_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let wanted = buffer.len();
-        if self.read_at(offset, buffer)? == wanted { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        if self.read_at(offset, buffer)? == wanted {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 
     /// The bytes at `offset`, at most `length` of them and never more than the file has. The caller has checked
@@ -105,7 +109,12 @@ impl<'a> Source<'a> {
     }
 
     /// Feeds the bytes from `offset` to `offset + length` in chunks to `sink`, until it answers `false`.
-    pub fn stream(&mut self, offset: u64, length: u64, mut sink: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+    pub fn stream(
+        &mut self,
+        offset: u64,
+        length: u64,
+        mut sink: impl FnMut(&[u8]) -> bool,
+    ) -> io::Result<()> {
         let mut buffer = vec![0; limits::READ_CHUNK];
         let mut at = offset;
         let end = offset.saturating_add(length).min(self.length);

@@ -67,7 +67,7 @@ enum State {
     Archive {
         directory: Directory,
         next: usize,
-        open: Option<Entry>,
+        open: Option<Box<Entry>>,
     },
     Blocks {
         header: FileHeader,
@@ -127,9 +127,12 @@ impl Verifier {
     fn done(&self) -> u64 {
         match &self.state {
             State::Start | State::Done => 0,
-            State::Archive { directory, next, .. } => {
-                directory.entries.iter().take(*next).map(|entry| entry.stored_length).fold(0, u64::saturating_add)
-            }
+            State::Archive { directory, next, .. } => directory
+                .entries
+                .iter()
+                .take(*next)
+                .map(|entry| entry.stored_length)
+                .fold(0, u64::saturating_add),
             State::Blocks { offset, open, .. } => open.as_ref().map_or(*offset, |open| open.at),
         }
     }
@@ -182,7 +185,7 @@ impl Verifier {
                 }
                 let Some(entry) = directory.entries.get(*next) else { return Ok(None) };
                 match Entry::open(source, directory, entry) {
-                    Ok(Some(entry)) => *open = Some(entry),
+                    Ok(Some(entry)) => *open = Some(Box::new(entry)),
                     Ok(None) => *next += 1,
                     Err(failure) if failure.kind == Kind::Io => return Err(failure),
                     Err(failure) => {
@@ -296,7 +299,10 @@ impl OpenBlock {
         source.read_exact_at(end, &mut stored)?;
         verdict.checked += 1;
         if self.crc.clone().finalize() != u32::from_le_bytes(stored) {
-            verdict.fail(Failure::corrupt(format!("the checksum of a block ({}) is wrong", self.block.kind.name())));
+            verdict.fail(Failure::corrupt(format!(
+                "the checksum of a block ({}) is wrong",
+                self.block.kind.name()
+            )));
         }
         Ok((wanted, true))
     }

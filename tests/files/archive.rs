@@ -47,7 +47,11 @@ pub fn zip(parts: &[Part]) -> Vec<u8> {
     for part in parts {
         zip64 |= part.zip64;
         let offset = out.len() as u64;
-        let data = if part.deflate { miniz_oxide::deflate::compress_to_vec(&part.data, 6) } else { part.data.clone() };
+        let data = if part.deflate {
+            miniz_oxide::deflate::compress_to_vec(&part.data, 6)
+        } else {
+            part.data.clone()
+        };
         let crc = crc32fast::hash(&part.data);
         let (plain, packed) = (part.data.len() as u64, data.len() as u64);
         let flags = part.flags | 0x0800 | if part.descriptor { 8 } else { 0 };
@@ -157,7 +161,9 @@ pub fn model(application: &str) -> String {
 }
 
 pub fn slice_info(plates: &[u32]) -> String {
-    let mut out = String::from("<?xml version=\"1.0\"?><config><header><header_item key=\"X-BBL-Client-Version\" value=\"01.00\"/></header>");
+    let mut out = String::from(
+        "<?xml version=\"1.0\"?><config><header><header_item key=\"X-BBL-Client-Version\" value=\"01.00\"/></header>",
+    );
     for plate in plates {
         out.push_str(&format!(
             "<plate><metadata key=\"index\" value=\"{plate}\"/><metadata key=\"prediction\" value=\"{}\"/>\
@@ -173,7 +179,11 @@ pub fn slice_info(plates: &[u32]) -> String {
 pub fn model_settings(plates: &[(u32, bool)]) -> String {
     let mut out = String::from("<?xml version=\"1.0\"?><config>");
     for (plate, sliced) in plates {
-        let gcode = if *sliced { format!("<metadata key=\"gcode_file\" value=\"Metadata/plate_{plate}.gcode\"/>") } else { String::new() };
+        let gcode = if *sliced {
+            format!("<metadata key=\"gcode_file\" value=\"Metadata/plate_{plate}.gcode\"/>")
+        } else {
+            String::new()
+        };
         out.push_str(&format!(
             "<plate><metadata key=\"plater_id\" value=\"{plate}\"/>{gcode}\
              <metadata key=\"thumbnail_file\" value=\"Metadata/plate_{plate}.png\"/>\
@@ -242,7 +252,8 @@ pub fn md5_hex(data: &[u8]) -> String {
     let mut state: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
     let shifts = [[7u32, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
     for block in message.chunks(64) {
-        let words: Vec<u32> = block.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
+        let words: Vec<u32> =
+            block.chunks(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
         let [mut a, mut b, mut c, mut d] = state;
         for step in 0..64usize {
             let (f, word) = match step / 16 {

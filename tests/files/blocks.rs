@@ -58,7 +58,8 @@ impl Writer {
     }
 
     pub fn thumbnail(&mut self, format: u16, width: u16, height: u16, data: &[u8]) -> &mut Self {
-        let parameters: Vec<u8> = [format, width, height].iter().flat_map(|value| value.to_le_bytes()).collect();
+        let parameters: Vec<u8> =
+            [format, width, height].iter().flat_map(|value| value.to_le_bytes()).collect();
         self.block(5, Packing::None, &parameters, data)
     }
 
@@ -83,7 +84,8 @@ pub fn heatshrink(data: &[u8], window_bits: u32) -> Vec<u8> {
         let length = found.map_or(0, |from: usize| {
             (0..longest.min(data.len() - at)).take_while(|step| data[from + step] == data[at + step]).count()
         });
-        let mut put = |value: usize, count: u32| (0..count).rev().for_each(|bit| bits.push((value >> bit) & 1 == 1));
+        let mut put =
+            |value: usize, count: u32| (0..count).rev().for_each(|bit| bits.push((value >> bit) & 1 == 1));
         let step = if let (Some(from), 3..) = (found, length) {
             put(0, 1);
             put(at - from - 1, window_bits);
@@ -102,7 +104,9 @@ pub fn heatshrink(data: &[u8], window_bits: u32) -> Vec<u8> {
         at += step;
     }
     bits.chunks(8)
-        .map(|chunk| chunk.iter().enumerate().fold(0u8, |byte, (place, &bit)| byte | (u8::from(bit) << (7 - place))))
+        .map(|chunk| {
+            chunk.iter().enumerate().fold(0u8, |byte, (place, &bit)| byte | (u8::from(bit) << (7 - place)))
+        })
         .collect()
 }
 

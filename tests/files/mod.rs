@@ -1,7 +1,12 @@
 //! Print files made for tests, benchmarks and fuzzing seeds: nothing here comes from anybody's slicer.
 #![allow(dead_code, reason = "every test binary takes what it needs")]
 #![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used, reason = "test support")]
-#![allow(clippy::indexing_slicing, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "own input")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "own input"
+)]
 
 pub mod archive;
 pub mod blocks;
@@ -53,7 +58,9 @@ pub fn jpeg(width: u16, height: u16, progressive: bool) -> Vec<u8> {
     let mut out = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut out, 90);
     encoder.set_progressive(progressive);
-    encoder.encode(&pixels(width.into(), height.into()), width, height, jpeg_encoder::ColorType::Rgba).unwrap();
+    encoder
+        .encode(&pixels(width.into(), height.into()), width, height, jpeg_encoder::ColorType::Rgba)
+        .unwrap();
     out
 }
 
@@ -82,9 +89,12 @@ pub fn moves(length: usize) -> String {
     let mut layer = 0;
     while out.len() < length {
         let step = noise.next();
-        if step % 400 == 0 {
+        if step.is_multiple_of(400) {
             layer += 1;
-            out.push_str(&format!(";LAYER_CHANGE\n;Z:{:.2}\n;HEIGHT:0.2\n;TYPE:External perimeter\n", f64::from(layer) * 0.2));
+            out.push_str(&format!(
+                ";LAYER_CHANGE\n;Z:{:.2}\n;HEIGHT:0.2\n;TYPE:External perimeter\n",
+                f64::from(layer) * 0.2
+            ));
         }
         extruded += (step % 1000) as f64 / 20_000.0;
         let (x, y) = ((step >> 8) % 25_000, (step >> 24) % 21_000);

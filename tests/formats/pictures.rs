@@ -140,7 +140,8 @@ fn the_best_picture_is_chosen_and_the_next_when_it_is_damaged_or_blank() {
 
 #[test]
 fn the_bytes_of_every_listed_picture_can_be_had() {
-    let text = text::prusa_like("Fork 1.0", &text::block("thumbnail", "64x64", &files::png(64, 64)), "G28\n").into_bytes();
+    let text = text::prusa_like("Fork 1.0", &text::block("thumbnail", "64x64", &files::png(64, 64)), "G28\n")
+        .into_bytes();
     let package = zip(&archive::gcode_3mf(&[1, 2], &[2], "G28\n"));
     let blocks = files::blocks::bgcode(true, files::blocks::Packing::None);
     for bytes in [text, package, blocks] {

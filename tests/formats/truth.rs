@@ -9,7 +9,8 @@ use serde_json::Value;
 
 fn folder() -> Option<PathBuf> {
     let named = std::env::var_os("PRINTERNIZER_DATA").map(PathBuf::from);
-    let candidates = named.into_iter().chain([PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data"))]);
+    let candidates =
+        named.into_iter().chain([PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data"))]);
     candidates.map(|folder| folder.join("files")).find(|folder| folder.join("truth.json").is_file())
 }
 
@@ -65,12 +66,17 @@ impl Check<'_> {
                     && u64::from(thumbnail.width) == truth["w"]
                     && u64::from(thumbnail.height) == truth["h"]
                     && thumbnail.bytes == truth["bytes"]
-                    && Some(thumbnail.format.name().to_uppercase()) == truth["fmt"].as_str().map(str::to_owned)
+                    && Some(thumbnail.format.name().to_uppercase())
+                        == truth["fmt"].as_str().map(str::to_owned)
             })
         });
         let found = found.count();
         if found != expected.len() || found != self.answer.thumbnails.len() {
-            self.fail(format!("{found} of {} thumbnails, {} listed", expected.len(), self.answer.thumbnails.len()));
+            self.fail(format!(
+                "{found} of {} thumbnails, {} listed",
+                expected.len(),
+                self.answer.thumbnails.len()
+            ));
         }
         (found, expected.len())
     }
@@ -111,7 +117,13 @@ impl Check<'_> {
                 let blocks = ["file_metadata", "slicer_metadata", "printer_metadata", "print_metadata"];
                 let mut merged = serde_json::Map::new();
                 for block in blocks {
-                    merged.extend(truth["meta"][block].as_object().into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
+                    merged.extend(
+                        truth["meta"][block]
+                            .as_object()
+                            .into_iter()
+                            .flatten()
+                            .map(|(k, v)| (k.clone(), v.clone())),
+                    );
                 }
                 self.settings(&Value::Object(merged));
             }
@@ -131,7 +143,11 @@ impl Check<'_> {
         self.equal("printer_model", metadata.printer_model.clone(), text("printer_model"));
         let seconds = |key: &str| text(key).map(|text| seconds(&text));
         self.equal("print_time_s", metadata.print_time_s, seconds("estimated printing time (normal mode)"));
-        self.equal("print_time_silent_s", metadata.print_time_silent_s, seconds("estimated printing time (silent mode)"));
+        self.equal(
+            "print_time_silent_s",
+            metadata.print_time_silent_s,
+            seconds("estimated printing time (silent mode)"),
+        );
         if let Some(first) = seconds("estimated first layer printing time (normal mode)") {
             self.near("first_layer_time_s", metadata.first_layer_time_s, Some(first as f64));
         }
@@ -142,14 +158,22 @@ impl Check<'_> {
         self.near("infill_percent", metadata.infill_percent, number("fill_density"));
         let list = |key: &str| text(key).map(|text| numbers(&text)).unwrap_or_default();
         self.equal("nozzle_diameter_mm", metadata.nozzle_diameter_mm.clone(), list("nozzle_diameter"));
-        self.near("nozzle_temperature_c", metadata.nozzle_temperature_c, list("temperature").first().copied());
+        self.near(
+            "nozzle_temperature_c",
+            metadata.nozzle_temperature_c,
+            list("temperature").first().copied(),
+        );
         self.near("bed_temperature_c", metadata.bed_temperature_c, list("bed_temperature").first().copied());
         let sum = |key: &str| text(key).map(|text| numbers(&text).iter().sum::<f64>());
         self.near("filament_used_g", metadata.filament_used_g, number("total filament used [g]"));
         self.near("filament_used_mm", metadata.filament_used_mm, sum("filament used [mm]"));
         self.near("filament_used_cm3", metadata.filament_used_cm3, sum("filament used [cm3]"));
         self.near("filament_cost", metadata.filament_cost, number("total filament cost"));
-        self.equal("tool_changes", metadata.tool_changes, number("total toolchanges").map(|count| count as u64));
+        self.equal(
+            "tool_changes",
+            metadata.tool_changes,
+            number("total toolchanges").map(|count| count as u64),
+        );
 
         let used: Vec<(u32, f64)> = list("filament used [g]")
             .iter()
@@ -157,8 +181,11 @@ impl Check<'_> {
             .filter(|(_, grams)| **grams > 0.0)
             .map(|(tool, grams)| (tool as u32, *grams))
             .collect();
-        let found: Vec<(u32, f64)> =
-            metadata.filaments.iter().map(|filament| (filament.tool, filament.used_g.unwrap_or_default())).collect();
+        let found: Vec<(u32, f64)> = metadata
+            .filaments
+            .iter()
+            .map(|filament| (filament.tool, filament.used_g.unwrap_or_default()))
+            .collect();
         self.equal("filaments", found, used);
         for filament in &metadata.filaments {
             let item = |key: &str| {
@@ -168,13 +195,18 @@ impl Check<'_> {
             };
             self.equal("filament type", filament.kind.clone(), item("filament_type"));
             self.equal("filament name", filament.name.clone(), item("filament_settings_id"));
-            self.equal("filament color", filament.color.clone(), item("filament_colour").or(item("extruder_colour")));
+            self.equal(
+                "filament color",
+                filament.color.clone(),
+                item("filament_colour").or(item("extruder_colour")),
+            );
             let length = list("filament used [mm]").get(filament.tool as usize).copied();
             self.near("filament length", filament.used_mm, length);
         }
         if let Some(objects) = text("objects_info") {
             let objects: Value = serde_json::from_str(&objects).unwrap();
-            let names: Vec<&str> = objects["objects"].as_array().unwrap().iter().map(|o| o["name"].as_str().unwrap()).collect();
+            let names: Vec<&str> =
+                objects["objects"].as_array().unwrap().iter().map(|o| o["name"].as_str().unwrap()).collect();
             self.equal("objects", metadata.objects, Some(names.len() as u64));
             let found: Vec<&str> = metadata.object_names.iter().map(String::as_str).collect();
             self.equal("object_names", found, names);
@@ -202,7 +234,11 @@ impl Check<'_> {
         if project.is_object() {
             self.equal("printer_model", metadata.printer_model.as_deref(), project["printer_model"].as_str());
             self.equal("bed_type", metadata.bed_type.as_deref(), project["curr_bed_type"].as_str());
-            self.near("layer_height_mm", metadata.layer_height_mm, project["layer_height"].as_str().and_then(first_number));
+            self.near(
+                "layer_height_mm",
+                metadata.layer_height_mm,
+                project["layer_height"].as_str().and_then(first_number),
+            );
         }
         let config = &truth["slic3r_pe"];
         if config.is_object() {
@@ -231,7 +267,11 @@ impl Check<'_> {
         let mut check = Check { file: self.file, answer: &answer, right: 0, all: 0, wrong: Vec::new() };
         check.equal("plate", answer.plate, Some(index));
         let own = format!("Metadata/plate_{index}.png");
-        check.equal("first thumbnail", answer.thumbnails.first().map(|first| first.source.clone()), Some(own));
+        check.equal(
+            "first thumbnail",
+            answer.thumbnails.first().map(|first| first.source.clone()),
+            Some(own),
+        );
         check.plate(truth, plate, index);
         (self.right, self.all) = (self.right + check.right, self.all + check.all);
         self.wrong.append(&mut check.wrong);
@@ -256,29 +296,54 @@ impl Check<'_> {
             self.near("filament g", found.used_g, truth["used_g"].as_str().and_then(first_number));
             // The archive rounds to a centimetre.
             let rounded = truth["used_m"].as_str().and_then(first_number).unwrap() * 1000.0;
-            self.equal("filament mm", found.used_mm.is_some_and(|length| (length - rounded).abs() <= 5.0), true);
+            self.equal(
+                "filament mm",
+                found.used_mm.is_some_and(|length| (length - rounded).abs() <= 5.0),
+                true,
+            );
         }
         let objects = plate["_objects"].as_array().unwrap();
         self.equal("objects", metadata.objects, Some(objects.len() as u64));
-        let names: Vec<&str> = objects.iter().filter_map(|o| o["name"].as_str()).filter(|name| !name.is_empty()).collect();
+        let names: Vec<&str> =
+            objects.iter().filter_map(|o| o["name"].as_str()).filter(|name| !name.is_empty()).collect();
         self.equal("object_names", metadata.object_names.iter().map(String::as_str).collect(), names);
 
         let gcode = &truth["gcode"][format!("Metadata/plate_{index}.gcode")];
         let meta = &gcode["meta"];
-        self.equal("gcode_md5_ok", metadata.gcode_md5_ok, Some(gcode["md5_entry"].as_str().unwrap().to_lowercase() == gcode["md5"].as_str().unwrap()));
+        self.equal(
+            "gcode_md5_ok",
+            metadata.gcode_md5_ok,
+            Some(gcode["md5_entry"].as_str().unwrap().to_lowercase() == gcode["md5"].as_str().unwrap()),
+        );
         let producer = meta["_producer_line"].as_str().unwrap().trim_start_matches("generated by ");
         let mut words = producer.split(' ');
         self.equal("slicer", metadata.slicer.as_deref(), words.next());
         self.equal("slicer_version", metadata.slicer_version.as_deref(), words.next());
         let number = |key: &str| meta[key].as_str().and_then(first_number);
-        self.near("layer_count", metadata.layer_count.map(|count| count as f64), number("total layer number"));
+        self.near(
+            "layer_count",
+            metadata.layer_count.map(|count| count as f64),
+            number("total layer number"),
+        );
         self.near("max_z_mm", metadata.max_z_mm, number("max_z_height"));
         self.near("infill_percent", metadata.infill_percent, number("sparse_infill_density"));
-        self.near("first_layer_height_mm", metadata.first_layer_height_mm, number("initial_layer_print_height"));
+        self.near(
+            "first_layer_height_mm",
+            metadata.first_layer_height_mm,
+            number("initial_layer_print_height"),
+        );
         self.near("nozzle_temperature_c", metadata.nozzle_temperature_c, number("nozzle_temperature"));
-        self.equal("nozzle_diameter_mm", metadata.nozzle_diameter_mm.clone(), numbers(meta["nozzle_diameter"].as_str().unwrap()));
+        self.equal(
+            "nozzle_diameter_mm",
+            metadata.nozzle_diameter_mm.clone(),
+            numbers(meta["nozzle_diameter"].as_str().unwrap()),
+        );
         let sum = |key: &str| meta[key].as_str().map(|text| numbers(text).iter().sum::<f64>());
-        self.near("filament_used_mm", metadata.filament_used_mm, sum("total filament length [mm]").or(sum("filament used [mm]")));
+        self.near(
+            "filament_used_mm",
+            metadata.filament_used_mm,
+            sum("total filament length [mm]").or(sum("filament used [mm]")),
+        );
         // Labelled cm3 by this slicer, and in mm3.
         let volume = sum("total filament volume [cm^3]").map(|volume| volume / 1000.0);
         self.near("filament_used_cm3", metadata.filament_used_cm3, volume.or(sum("filament used [cm3]")));
@@ -289,7 +354,13 @@ fn seconds(text: &str) -> u64 {
     text.split(' ')
         .map(|part| {
             let (number, unit) = part.split_at(part.len() - 1);
-            number.parse::<u64>().unwrap() * match unit { "d" => 86_400, "h" => 3_600, "m" => 60, _ => 1 }
+            number.parse::<u64>().unwrap()
+                * match unit {
+                    "d" => 86_400,
+                    "h" => 3_600,
+                    "m" => 60,
+                    _ => 1,
+                }
         })
         .sum()
 }

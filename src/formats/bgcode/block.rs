@@ -123,7 +123,8 @@ impl Block {
             return Ok(None);
         }
         let bytes = source.bytes_at(offset, BLOCK_HEADER_MAX as u64)?;
-        let block = Self::parse(&bytes, has_crc).ok_or_else(|| Failure::corrupt("the file ends within a block header"))?;
+        let block = Self::parse(&bytes, has_crc)
+            .ok_or_else(|| Failure::corrupt("the file ends within a block header"))?;
         if let Packing::Unknown(other) = block.packing {
             // Where the next block begins follows from the packing only by convention, so this is the end.
             return Err(Failure::unsupported(format!("unknown compression {other} in binary G-code")));

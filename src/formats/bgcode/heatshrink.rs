@@ -97,7 +97,8 @@ pub(crate) mod tests {
     pub(crate) fn compress(data: &[u8], window_bits: u32, lookahead_bits: u32) -> Vec<u8> {
         let (window, longest) = (1usize << window_bits, 1usize << lookahead_bits);
         let mut bits = Vec::new();
-        let mut put = |value: usize, count: u32| (0..count).rev().for_each(|bit| bits.push((value >> bit) & 1 == 1));
+        let mut put =
+            |value: usize, count: u32| (0..count).rev().for_each(|bit| bits.push((value >> bit) & 1 == 1));
         let mut at = 0;
         while at < data.len() {
             let mut best = (0, 0);
@@ -121,13 +122,16 @@ pub(crate) mod tests {
             }
         }
         bits.chunks(8)
-            .map(|chunk| chunk.iter().enumerate().fold(0u8, |byte, (at, &bit)| byte | (u8::from(bit) << (7 - at))))
+            .map(|chunk| {
+                chunk.iter().enumerate().fold(0u8, |byte, (at, &bit)| byte | (u8::from(bit) << (7 - at)))
+            })
             .collect()
     }
 
     #[test]
     fn both_window_sizes_round_trip_in_pieces_of_any_size() {
-        let data: Vec<u8> = (0..6000u32).flat_map(|n| format!("key {} = value {}\n", n % 37, n % 11).into_bytes()).collect();
+        let data: Vec<u8> =
+            (0..6000u32).flat_map(|n| format!("key {} = value {}\n", n % 37, n % 11).into_bytes()).collect();
         for (window, lookahead) in [(11, 4), (12, 4)] {
             let packed = compress(&data[..20_000], window, lookahead);
             assert!(packed.len() < 10_000);

@@ -24,7 +24,10 @@ pub(crate) fn inspect(source: &mut Source<'_>, options: &Options) -> Result<Insp
     let header = FileHeader::parse(&source.bytes_at(0, FILE_HEADER_LENGTH)?)?;
     let mut out = Inspection { format: Some(Format::Bgcode), plate_count: 1, ..Inspection::default() };
     if header.version > 1 {
-        out.warn(Failure::unsupported(format!("binary G-code of version {} may hold more than is read", header.version)));
+        out.warn(Failure::unsupported(format!(
+            "binary G-code of version {} may hold more than is read",
+            header.version
+        )));
     }
     let mut store = Store::default();
     if let Err(failure) = walk(source, header, options, &mut store, &mut out) {
@@ -64,7 +67,10 @@ fn walk(
                     let _ = metadata(source, offset, &cut, store);
                 }
             }
-            return Err(Failure::corrupt(format!("the file ends within its {} (block {number})", block.kind.name())));
+            return Err(Failure::corrupt(format!(
+                "the file ends within its {} (block {number})",
+                block.kind.name()
+            )));
         }
         if let Err(failure) = take(source, offset, &block, options, store, out) {
             out.warn(failure);
@@ -228,7 +234,11 @@ pub(crate) enum Unpacker {
 impl Unpacker {
     pub fn new(block: &Block) -> Result<Self, Failure> {
         if block.plain_length > limits::BGCODE_METADATA_PLAIN_MAX {
-            return Err(Failure::too_large(format!("the {} unpacks to {} bytes", block.kind.name(), block.plain_length)));
+            return Err(Failure::too_large(format!(
+                "the {} unpacks to {} bytes",
+                block.kind.name(),
+                block.plain_length
+            )));
         }
         Ok(match block.packing {
             Packing::None => Self::Plain { remaining: block.plain_length },
@@ -238,7 +248,9 @@ impl Unpacker {
                 done: false,
             },
             Packing::Heatshrink(window) => Self::Heatshrink(Heatshrink::new(window, 4, block.plain_length)),
-            Packing::Unknown(other) => return Err(Failure::unsupported(format!("unknown compression {other}"))),
+            Packing::Unknown(other) => {
+                return Err(Failure::unsupported(format!("unknown compression {other}")));
+            }
         })
     }
 

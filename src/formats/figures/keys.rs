@@ -112,7 +112,9 @@ impl Origin {
 /// The key that slicers call `name`. Case matters: the large slicers never vary it.
 pub(crate) fn key(name: &str) -> Option<Key> {
     Some(match name {
-        "printer_model" | "TARGET_MACHINE.NAME" | "Product Name" | "machine" | "printer_name" => Key::PrinterModel,
+        "printer_model" | "TARGET_MACHINE.NAME" | "Product Name" | "machine" | "printer_name" => {
+            Key::PrinterModel
+        }
         "printer_settings_id" => Key::PrinterName,
         "estimated printing time (normal mode)"
         | "estimated printing time"
@@ -133,16 +135,24 @@ pub(crate) fn key(name: &str) -> Option<Key> {
         "estimated first layer printing time (normal mode)"
         | "estimated first layer printing time"
         | "first layer printing time" => Key::FirstLayerTime,
-        "total layer number" | "total layers count" | "total_layer_count" | "LAYER_COUNT" | "layer_number"
-        | "layer_count" | "Layer count" => Key::LayerCount,
-        "layer_height" | "Layer height" | "layerHeight" | "layer_thickness_mm" | "z_layer_height_mm" => Key::LayerHeight,
+        "total layer number" | "total layers count" | "total_layer_count" | "LAYER_COUNT"
+        | "layer_number" | "layer_count" | "Layer count" => Key::LayerCount,
+        "layer_height" | "Layer height" | "layerHeight" | "layer_thickness_mm" | "z_layer_height_mm" => {
+            Key::LayerHeight
+        }
         "first_layer_height"
         | "initial_layer_print_height"
         | "initial_layer_height"
         | "first_layer_thickness_mm"
         | "z_layer_height_first_layer_mm" => Key::FirstLayerHeight,
-        "max_layer_z" | "max_z_height" | "MAXZ" | "PRINT.SIZE.MAX.Z" | "max_z(mm)" | "print_height_mm" => Key::MaxZ,
-        "nozzle_diameter" | "Nozzle diameter" | "nozzleDiameter" | "extruderDiameter" | "nozzle_diameters"
+        "max_layer_z" | "max_z_height" | "MAXZ" | "PRINT.SIZE.MAX.Z" | "max_z(mm)" | "print_height_mm" => {
+            Key::MaxZ
+        }
+        "nozzle_diameter"
+        | "Nozzle diameter"
+        | "nozzleDiameter"
+        | "extruderDiameter"
+        | "nozzle_diameters"
         | "nozzle_0_diameter(mm)" => Key::NozzleDiameter,
         "temperature" | "nozzle_temperature" | "nozzle_temperature(°C)" => Key::NozzleTemperature,
         "first_layer_temperature" | "nozzle_temperature_initial_layer" | "extruder_temp_degree_c_0" => {
@@ -216,9 +226,13 @@ impl Key {
 
     fn accepts(self, text: &str) -> bool {
         match self {
-            Self::PrintTime | Self::PrintTimeSilent | Self::FirstLayerTime => units::duration_s(text).is_some(),
+            Self::PrintTime | Self::PrintTimeSilent | Self::FirstLayerTime => {
+                units::duration_s(text).is_some()
+            }
             key if key.wants_number() => units::numbers(text).iter().any(Option::is_some),
-            Self::PrinterModel | Self::BedType | Self::PrinterName => !text.is_empty() && !text.starts_with(['{', '[']),
+            Self::PrinterModel | Self::BedType | Self::PrinterName => {
+                !text.is_empty() && !text.starts_with(['{', '['])
+            }
             _ => !text.is_empty(),
         }
     }
@@ -291,7 +305,8 @@ impl Store {
         if tool >= limits::TOOLS_MAX || text.len() > limits::NAME_MAX {
             return;
         }
-        let entry = self.entries.entry(key).or_insert_with(|| Entry { value: Value::List(Vec::new()), origin });
+        let entry =
+            self.entries.entry(key).or_insert_with(|| Entry { value: Value::List(Vec::new()), origin });
         if entry.origin > origin {
             return;
         }
@@ -360,7 +375,9 @@ impl Store {
     pub fn numbers(&self, key: Key) -> Vec<Option<f64>> {
         match self.entries.get(&key).map(|entry| &entry.value) {
             Some(Value::Text(text)) => units::numbers(text),
-            Some(Value::List(items)) => items.iter().take(limits::TOOLS_MAX).map(|item| units::positive(item)).collect(),
+            Some(Value::List(items)) => {
+                items.iter().take(limits::TOOLS_MAX).map(|item| units::positive(item)).collect()
+            }
             None => Vec::new(),
         }
     }
@@ -369,9 +386,11 @@ impl Store {
     pub fn texts(&self, key: Key) -> Vec<String> {
         match self.entries.get(&key).map(|entry| &entry.value) {
             Some(Value::Text(text)) => units::texts(text, key != Key::FilamentName),
-            Some(Value::List(items)) => {
-                items.iter().take(limits::TOOLS_MAX).map(|item| crate::formats::result::short_text(item)).collect()
-            }
+            Some(Value::List(items)) => items
+                .iter()
+                .take(limits::TOOLS_MAX)
+                .map(|item| crate::formats::result::short_text(item))
+                .collect(),
             None => Vec::new(),
         }
     }

@@ -40,7 +40,12 @@ impl Resolved {
 }
 
 /// Forms the figures. `tools_seen` are the tool numbers that the head of the moves selects.
-pub(crate) fn resolve(store: &Store, plate: Option<&PlateFacts>, tools_seen: &[u32], sliced: bool) -> Resolved {
+pub(crate) fn resolve(
+    store: &Store,
+    plate: Option<&PlateFacts>,
+    tools_seen: &[u32],
+    sliced: bool,
+) -> Resolved {
     let mut out = Resolved { metadata: Metadata::default(), sources: BTreeMap::new() };
     plain(store, &mut out);
     filaments(store, plate, tools_seen, sliced, &mut out);
@@ -50,7 +55,8 @@ pub(crate) fn resolve(store: &Store, plate: Option<&PlateFacts>, tools_seen: &[u
 }
 
 fn plain(store: &Store, out: &mut Resolved) {
-    let name = |key| store.text(key).map(|text| short_text(text.trim_matches('"'))).filter(|text| !text.is_empty());
+    let name =
+        |key| store.text(key).map(|text| short_text(text.trim_matches('"'))).filter(|text| !text.is_empty());
     let seconds = |key| store.text(key).and_then(units::duration_s);
     let first_number = |key| store.numbers(key).into_iter().flatten().next();
 
@@ -118,7 +124,13 @@ fn infill(store: &Store) -> Option<f64> {
     (percent <= 100.0).then_some(percent)
 }
 
-fn filaments(store: &Store, plate: Option<&PlateFacts>, tools_seen: &[u32], sliced: bool, out: &mut Resolved) {
+fn filaments(
+    store: &Store,
+    plate: Option<&PlateFacts>,
+    tools_seen: &[u32],
+    sliced: bool,
+    out: &mut Resolved,
+) {
     let grams = store.numbers(Key::FilamentG);
     let lengths = store.numbers(Key::FilamentMm);
     let volumes = store.numbers(Key::FilamentCm3);
@@ -287,7 +299,8 @@ fn merge_plate(plate: &PlateFacts, used: &mut Vec<FilamentUse>, out: &mut Resolv
         used.push(filament);
     }
     if out.metadata.filament_used_mm.is_none() {
-        out.metadata.filament_used_mm = sum(&used.iter().map(|filament| filament.used_mm).collect::<Vec<_>>());
+        out.metadata.filament_used_mm =
+            sum(&used.iter().map(|filament| filament.used_mm).collect::<Vec<_>>());
         out.note("filament_used_mm", Some(Origin::SliceInfo));
     }
     if out.metadata.filament_used_g.is_none() {
@@ -433,7 +446,8 @@ mod tests {
 
     #[test]
     fn a_weight_without_density_is_unknown_and_not_zero() {
-        let figures = figures(&[(Key::FilamentMm, "1000"), (Key::FilamentG, "0.00"), (Key::FilamentDiameter, "1.75")]);
+        let figures =
+            figures(&[(Key::FilamentMm, "1000"), (Key::FilamentG, "0.00"), (Key::FilamentDiameter, "1.75")]);
         assert_eq!(figures.filament_used_g, None);
         assert_eq!(figures.filament_used_mm, Some(1000.0));
     }
@@ -459,10 +473,10 @@ mod tests {
         assert_eq!(seen.filaments.iter().map(|filament| filament.tool).collect::<Vec<_>>(), [1, 3]);
         let zeros = [(Key::FilamentMm, "10, 0, 5"), (Key::FilamentType, "A;B;C;D;E")];
         let zeros = resolve(&store(&zeros), None, &[0, 1, 2], true).metadata;
-        assert_eq!(zeros.filaments.iter().map(|filament| filament.kind.as_deref()).collect::<Vec<_>>(), [
-            Some("A"),
-            Some("C")
-        ]);
+        assert_eq!(
+            zeros.filaments.iter().map(|filament| filament.kind.as_deref()).collect::<Vec<_>>(),
+            [Some("A"), Some("C")]
+        );
     }
 
     #[test]

@@ -47,7 +47,11 @@ pub(crate) fn count(text: &str) -> Option<u64> {
 
 /// To a whole number, `None` when it is negative or absurd.
 pub(crate) fn round(value: f64) -> Option<u64> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to lie within 0..1e12")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to lie within 0..1e12"
+    )]
     (0.0..1e12).contains(&value).then(|| value.round() as u64)
 }
 
@@ -164,7 +168,10 @@ pub(crate) fn switch(text: &str) -> Option<bool> {
 /// Without `UTC` the slicer wrote local time, and the answer has no offset.
 pub(crate) fn timestamp(text: &str) -> Option<String> {
     let start = text.as_bytes().windows(10).position(|window| {
-        window.iter().enumerate().all(|(at, byte)| if at == 4 || at == 7 { *byte == b'-' } else { byte.is_ascii_digit() })
+        window
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| if at == 4 || at == 7 { *byte == b'-' } else { byte.is_ascii_digit() })
     })?;
     let date = text.get(start..start.checked_add(10)?)?;
     let (month, day) = (date.get(5..7)?.parse::<u32>().ok()?, date.get(8..10)?.parse::<u32>().ok()?);
@@ -174,7 +181,9 @@ pub(crate) fn timestamp(text: &str) -> Option<String> {
     let rest = text.get(start.checked_add(10)?..)?.trim_start();
     let rest = rest.strip_prefix("at").or_else(|| rest.strip_prefix('T')).unwrap_or(rest).trim_start();
     let time = rest.get(..8).filter(|time| {
-        time.bytes().enumerate().all(|(at, byte)| if at == 2 || at == 5 { byte == b':' } else { byte.is_ascii_digit() })
+        time.bytes()
+            .enumerate()
+            .all(|(at, byte)| if at == 2 || at == 5 { byte == b':' } else { byte.is_ascii_digit() })
             && time.get(..2).is_some_and(|hours| hours < "24")
             && time.get(3..5).is_some_and(|minutes| minutes < "60")
             && time.get(6..8).is_some_and(|seconds| seconds < "61")
@@ -193,8 +202,9 @@ pub(crate) fn timestamp(text: &str) -> Option<String> {
 fn zone_offset(text: &str) -> Option<String> {
     let sign = text.get(..1).filter(|sign| matches!(*sign, "+" | "-"))?;
     let digits: String = text.chars().skip(1).filter(|character| *character != ':').take(4).collect();
-    (digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()))
-        .then(|| format!("{sign}{}:{}", digits.get(..2).unwrap_or_default(), digits.get(2..).unwrap_or_default()))
+    (digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| {
+        format!("{sign}{}:{}", digits.get(..2).unwrap_or_default(), digits.get(2..).unwrap_or_default())
+    })
 }
 
 #[cfg(test)]
@@ -211,7 +221,8 @@ mod tests {
         assert_eq!(number("1e-3"), Some(0.001));
         assert_eq!(number("2.5e"), Some(2.5));
         assert_eq!(number(".2"), Some(0.2));
-        for rubbish in ["", "nil", "{layer_height}", "nan", "inf", "1e999", "--", ",", "9999999999999999999"] {
+        for rubbish in ["", "nil", "{layer_height}", "nan", "inf", "1e999", "--", ",", "9999999999999999999"]
+        {
             assert_eq!(number(rubbish), None, "{rubbish}");
         }
         assert_eq!(numbers("400.85, 0, 98.63"), [Some(400.85), Some(0.0), Some(98.63)]);

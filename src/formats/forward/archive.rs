@@ -42,7 +42,12 @@ enum State {
     Header(Vec<u8>),
     Data(Box<Open>),
     /// Bytes that should be a descriptor, after packed data: its CRC and sizes.
-    Descriptor { pending: Vec<u8>, crc: u32, stored: u64, plain: u64 },
+    Descriptor {
+        pending: Vec<u8>,
+        crc: u32,
+        stored: u64,
+        plain: u64,
+    },
     Ended,
 }
 
@@ -65,15 +70,31 @@ struct Open {
 
 enum Body {
     /// Stored, length known.
-    Stored { left: u64 },
+    Stored {
+        left: u64,
+    },
     /// Stored, a descriptor ends it. `window` holds what may be its beginning.
-    Scanned { window: Vec<u8> },
-    Packed { state: Box<InflateState>, taken: u64, left: Option<u64> },
+    Scanned {
+        window: Vec<u8>,
+    },
+    Packed {
+        state: Box<InflateState>,
+        taken: u64,
+        left: Option<u64>,
+    },
 }
 
 enum Content {
-    Picture { bytes: Vec<u8>, plate: Option<u32>, role: Role },
-    Gcode { plate: u32, reader: Box<TextReader>, splitter: LineSplitter },
+    Picture {
+        bytes: Vec<u8>,
+        plate: Option<u32>,
+        role: Role,
+    },
+    Gcode {
+        plate: u32,
+        reader: Box<TextReader>,
+        splitter: LineSplitter,
+    },
     /// Small parts, collected and parsed at their end.
     Whole(Vec<u8>),
     Skipped,
@@ -88,7 +109,9 @@ impl Archive {
             chunk = match std::mem::take(&mut self.state) {
                 State::Header(pending) => self.header(pending, &chunk),
                 State::Data(open) => self.data(open, &chunk),
-                State::Descriptor { pending, crc, stored, plain } => self.descriptor(pending, &chunk, crc, stored, plain),
+                State::Descriptor { pending, crc, stored, plain } => {
+                    self.descriptor(pending, &chunk, crc, stored, plain)
+                }
                 State::Ended => {
                     self.state = State::Ended;
                     Vec::new()
@@ -203,7 +226,8 @@ impl Archive {
             && let Content::Gcode { reader, .. } = &open.content
             && open.plain > limits::GCODE_PREFIX_MAX
             && !reader.in_config
-            && let Content::Gcode { plate, reader, .. } = std::mem::replace(&mut open.content, Content::Skipped)
+            && let Content::Gcode { plate, reader, .. } =
+                std::mem::replace(&mut open.content, Content::Skipped)
         {
             self.gcode.get_or_insert((plate, *reader));
         }
@@ -211,7 +235,14 @@ impl Archive {
     }
 
     /// Finds out which of its forms the descriptor has, and hands back what follows it.
-    fn descriptor(&mut self, mut pending: Vec<u8>, chunk: &[u8], crc: u32, stored: u64, plain: u64) -> Vec<u8> {
+    fn descriptor(
+        &mut self,
+        mut pending: Vec<u8>,
+        chunk: &[u8],
+        crc: u32,
+        stored: u64,
+        plain: u64,
+    ) -> Vec<u8> {
         pending.extend_from_slice(chunk);
         if pending.len() < DESCRIPTOR_MAX {
             self.state = State::Descriptor { pending, crc, stored, plain };
@@ -220,7 +251,8 @@ impl Archive {
         let offset = if pending.starts_with(DESCRIPTOR) { 4 } else { 0 };
         let short = [stored, plain].map(|length| u32::try_from(length & 0xFFFF_FFFF).ok());
         let fits_short = [le32(&pending, offset + 4), le32(&pending, offset + 8)] == short;
-        let fits_long = le64(&pending, offset + 4) == Some(stored) && le64(&pending, offset + 12) == Some(plain);
+        let fits_long =
+            le64(&pending, offset + 4) == Some(stored) && le64(&pending, offset + 12) == Some(plain);
         let length = match (le32(&pending, offset) == Some(crc), fits_long, fits_short) {
             (true, true, _) => offset + 20,
             (true, false, true) => offset + 12,
@@ -273,7 +305,10 @@ enum Step {
     /// All of the chunk was taken.
     More,
     /// The data ended; `descriptor` holds its stored length when a descriptor follows.
-    End { rest: Vec<u8>, descriptor: Option<u64> },
+    End {
+        rest: Vec<u8>,
+        descriptor: Option<u64>,
+    },
     Broken,
 }
 
@@ -346,7 +381,8 @@ impl Open {
             if le32(&window, at + 4) == Some(crc.finalize()) {
                 let length = self.plain + at as u64;
                 let short = u32::try_from(length & 0xFFFF_FFFF).ok();
-                let size = if le64(&window, at + 8) == Some(length) && le64(&window, at + 16) == Some(length) {
+                let size = if le64(&window, at + 8) == Some(length) && le64(&window, at + 16) == Some(length)
+                {
                     Some(24)
                 } else if le32(&window, at + 8) == short && le32(&window, at + 12) == short {
                     Some(16)
@@ -376,7 +412,8 @@ impl Open {
         let mut input = chunk;
         loop {
             let Body::Packed { state, taken, left } = &mut self.body else { return Step::Broken };
-            let allowed = left.map_or(input.len(), |left| usize::try_from(left).unwrap_or(usize::MAX).min(input.len()));
+            let allowed =
+                left.map_or(input.len(), |left| usize::try_from(left).unwrap_or(usize::MAX).min(input.len()));
             let result = inflate(state, input.get(..allowed).unwrap_or_default(), &mut buffer, MZFlush::None);
             *taken += result.bytes_consumed as u64;
             if let Some(left) = left {
@@ -434,7 +471,9 @@ impl Content {
         if let Some(plate) = plate_number(name) {
             return Self::Gcode { plate, reader: Box::default(), splitter: LineSplitter::default() };
         }
-        if matches!(name, "Metadata/slice_info.config" | "Metadata/project_settings.config") || name.ends_with(".gcode.md5") {
+        if matches!(name, "Metadata/slice_info.config" | "Metadata/project_settings.config")
+            || name.ends_with(".gcode.md5")
+        {
             return Self::Whole(Vec::new());
         }
         if !looks_like_picture(name) {

@@ -1,7 +1,9 @@
 //! Binary G-code as a stream: block by block until the first G-code block.
 
 use super::Pictures;
-use crate::formats::bgcode::block::{BLOCK_HEADER_MAX, Block, BlockKind, FILE_HEADER_LENGTH, FileHeader, Packing};
+use crate::formats::bgcode::block::{
+    BLOCK_HEADER_MAX, Block, BlockKind, FILE_HEADER_LENGTH, FileHeader, Packing,
+};
 use crate::formats::bgcode::{MetadataSink, Unpacker};
 use crate::formats::figures::keys::Store;
 use crate::formats::limits;
@@ -75,14 +77,17 @@ impl Blocks {
                 Content::Skipped
             }
             BlockKind::Thumbnail
-                if block.packing == Packing::None && block.stored_length <= limits::FORWARD_PICTURES_MAX as u64 =>
+                if block.packing == Packing::None
+                    && block.stored_length <= limits::FORWARD_PICTURES_MAX as u64 =>
             {
                 Content::Picture(Vec::new())
             }
             BlockKind::Thumbnail | BlockKind::Unknown(_) => Content::Skipped,
             kind if block.stored_length <= limits::FORWARD_PART_MAX as u64 => {
                 match (Unpacker::new(block), MetadataSink::new(kind, block.encoding)) {
-                    (Ok(unpacker), Ok(sink)) => Content::Metadata(Box::new((unpacker, sink, Store::default()))),
+                    (Ok(unpacker), Ok(sink)) => {
+                        Content::Metadata(Box::new((unpacker, sink, Store::default())))
+                    }
                     _ => Content::Skipped,
                 }
             }

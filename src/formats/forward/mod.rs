@@ -90,7 +90,8 @@ impl Tap {
             Machine::Start(_) => Preview::default(),
             Machine::Text(text) => {
                 let metadata = resolve(&text.reader.store, None, &text.reader.tools_seen);
-                let format = (text.reader.commands + text.reader.comments > text.reader.strange).then_some(Format::Gcode);
+                let format = (text.reader.commands + text.reader.comments > text.reader.strange)
+                    .then_some(Format::Gcode);
                 Preview { format, metadata, cover: text.pictures.best(None), ..Preview::default() }
             }
             Machine::Blocks(blocks) => Preview {
@@ -142,7 +143,9 @@ impl Text {
     }
 
     fn finished(&self) -> bool {
-        self.reader.commands > limits::FORWARD_MOVES && !self.reader.in_config && !self.reader.blocks.is_open()
+        self.reader.commands > limits::FORWARD_MOVES
+            && !self.reader.in_config
+            && !self.reader.blocks.is_open()
     }
 }
 
@@ -187,7 +190,9 @@ impl Pictures {
         let thumbnails: Vec<Thumbnail> = self.kept.iter().map(|(thumbnail, _)| thumbnail.clone()).collect();
         // A picture of another plate would be a lie.
         let mut order = preference(&thumbnails, plate).into_iter().filter_map(|at| self.kept.get(at));
-        order.find(|(thumbnail, _)| plate.is_none() || thumbnail.plate.is_none() || thumbnail.plate == plate).cloned()
+        order
+            .find(|(thumbnail, _)| plate.is_none() || thumbnail.plate.is_none() || thumbnail.plate == plate)
+            .cloned()
     }
 
     /// The lowest plate with a picture.

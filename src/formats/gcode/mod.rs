@@ -26,7 +26,9 @@ pub(crate) fn inspect(source: &mut Source<'_>, options: &Options) -> Result<Insp
     if source.is_empty() {
         return Err(Failure::corrupt("the file is empty"));
     }
-    if reader.commands == 0 && (reader.comments == 0 || reader.store.is_empty() || reader.strange > reader.comments) {
+    if reader.commands == 0
+        && (reader.comments == 0 || reader.store.is_empty() || reader.strange > reader.comments)
+    {
         return Err(Failure::unsupported("this is no print file: neither G-code, binary G-code nor 3MF"));
     }
     let resolved = figures::resolve(&reader.store, None, &reader.tools_seen, true);
@@ -39,7 +41,11 @@ pub(crate) fn inspect(source: &mut Source<'_>, options: &Options) -> Result<Insp
 }
 
 /// Reads head and tail of `source`, adds its pictures and their troubles to `out`, and hands back what the lines said.
-pub(crate) fn read(source: &mut Source<'_>, options: &Options, out: &mut Inspection) -> Result<TextReader, Failure> {
+pub(crate) fn read(
+    source: &mut Source<'_>,
+    options: &Options,
+    out: &mut Inspection,
+) -> Result<TextReader, Failure> {
     let length = source.len();
     let whole = length <= limits::GCODE_HEAD_MAX + limits::GCODE_TAIL;
     let mut reader = TextReader::default();
@@ -103,7 +109,8 @@ fn read_tail(
 fn inside_settings(source: &mut Source<'_>, start: u64) -> Result<bool, Failure> {
     let sample = source.bytes_at(start, limits::READ_CHUNK as u64)?;
     let mut lines = sample.split(|&byte| byte == b'\n').skip(1).take(4).peekable();
-    Ok(lines.peek().is_some() && lines.all(|line| line.starts_with(b";") && line.windows(3).any(|window| window == b" = ")))
+    Ok(lines.peek().is_some()
+        && lines.all(|line| line.starts_with(b";") && line.windows(3).any(|window| window == b" = ")))
 }
 
 /// Feeds up to `length` bytes from `at` and tells where it stopped.

@@ -82,7 +82,8 @@ impl TextReader {
         let window = prefix(text, 80);
         for separator in ['=', ':', ','] {
             let Some(at) = window.find(separator) else { continue };
-            let (name, value) = (text.get(..at).unwrap_or_default().trim(), text.get(at + 1..).unwrap_or_default());
+            let (name, value) =
+                (text.get(..at).unwrap_or_default().trim(), text.get(at + 1..).unwrap_or_default());
             if self.assignment(name, value.trim(), separator) {
                 return;
             }
@@ -178,10 +179,17 @@ impl TextReader {
                 let Ok(tool) = tool.parse::<usize>() else { return false };
                 match field {
                     "NOZZLE.DIAMETER" => self.store.put_tool(Key::NozzleDiameter, tool, value, origin),
-                    "INITIAL_TEMPERATURE" => self.store.put_tool(Key::FirstNozzleTemperature, tool, value, origin),
+                    "INITIAL_TEMPERATURE" => {
+                        self.store.put_tool(Key::FirstNozzleTemperature, tool, value, origin)
+                    }
                     "MATERIAL.VOLUME_USED" => {
                         if let Some(volume) = units::positive(value) {
-                            self.store.put_tool(Key::FilamentCm3, tool, &(volume / 1000.0).to_string(), origin);
+                            self.store.put_tool(
+                                Key::FilamentCm3,
+                                tool,
+                                &(volume / 1000.0).to_string(),
+                                origin,
+                            );
                         }
                     }
                     _ => return false,
@@ -270,8 +278,10 @@ impl TextReader {
             && digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
         if !is_command {
             // Extended commands of Klipper are words in capitals, as macros are.
-            let word =
-                code.len() >= 4 && code.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_' || byte.is_ascii_digit());
+            let word = code.len() >= 4
+                && code
+                    .iter()
+                    .all(|byte| byte.is_ascii_uppercase() || *byte == b'_' || byte.is_ascii_digit());
             if word {
                 self.commands += 1;
                 self.object_definition(line);
@@ -345,7 +355,10 @@ impl Producer {
             let (word, tail) = at.split_at(end);
             let tail = tail.trim_start();
             let bare = word.trim_matches([',', '(', ')', '[', ']']);
-            let numeric = bare.strip_prefix(['v', 'V']).unwrap_or(bare).starts_with(|first: char| first.is_ascii_digit());
+            let numeric = bare
+                .strip_prefix(['v', 'V'])
+                .unwrap_or(bare)
+                .starts_with(|first: char| first.is_ascii_digit());
             if numeric && (!name.is_empty()) {
                 version = bare.strip_prefix(['v', 'V']).unwrap_or(bare).to_owned();
                 rest = tail;
@@ -395,11 +408,14 @@ pub(crate) fn put_producer(store: &mut Store, text: &str, origin: Origin) {
     let dash = text
         .char_indices()
         .find(|&(at, character)| {
-            character == '-' && text.get(at + 1..).is_some_and(|rest| rest.starts_with(|next: char| next.is_ascii_digit()))
+            character == '-'
+                && text.get(at + 1..).is_some_and(|rest| rest.starts_with(|next: char| next.is_ascii_digit()))
         })
         .filter(|&(at, _)| !text.get(..at).unwrap_or_default().contains(' '));
     let (name, version) = match dash {
-        Some((at, _)) => (text.get(..at).unwrap_or_default().to_owned(), text.get(at + 1..).unwrap_or_default().to_owned()),
+        Some((at, _)) => {
+            (text.get(..at).unwrap_or_default().to_owned(), text.get(at + 1..).unwrap_or_default().to_owned())
+        }
         None => {
             let producer = Producer::parse(text);
             (producer.name, producer.version)
@@ -427,7 +443,11 @@ fn metres(value: &str) -> Option<Vec<String>> {
 fn parameter(line: &[u8], letter: u8) -> Option<f64> {
     let code = line.split(|byte| *byte == b';').next()?;
     let word = code.split(|byte| *byte == b' ').skip(1).find(|word| word.first() == Some(&letter))?;
-    std::str::from_utf8(word.get(1..)?).ok()?.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0)
+    std::str::from_utf8(word.get(1..)?)
+        .ok()?
+        .parse::<f64>()
+        .ok()
+        .filter(|value| value.is_finite() && *value >= 0.0)
 }
 
 /// The first `length` bytes of `text`, at a character boundary.

@@ -22,7 +22,9 @@ pub(crate) fn rows(bytes: &[u8], size: (u32, u32), mut sink: impl FnMut(&[u8])) 
         .set_max_height(size.1 as usize)
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    let rgb = decoder.decode().map_err(|error| Failure::corrupt(format!("the JPEG picture is damaged: {error:?}")))?;
+    let rgb = decoder
+        .decode()
+        .map_err(|error| Failure::corrupt(format!("the JPEG picture is damaged: {error:?}")))?;
     let mut row = vec![255; size.0 as usize * 4];
     let line = size.0 as usize * 3;
     if rgb.len() != line * size.1 as usize {

@@ -34,7 +34,8 @@ pub(crate) fn rows(bytes: &[u8], mut sink: impl FnMut(&[u8])) -> Result<Layout, 
     let info = reader.info();
     let (width, height) = (info.width as usize, info.height);
     let interlaced = info.interlaced;
-    let has_alpha = info.trns.is_some() || matches!(info.color_type, ColorType::GrayscaleAlpha | ColorType::Rgba);
+    let has_alpha =
+        info.trns.is_some() || matches!(info.color_type, ColorType::GrayscaleAlpha | ColorType::Rgba);
     let layout = Layout { has_alpha };
     let color = reader.output_color_type().0;
     let mut rgba = vec![0; width * 4];
@@ -120,7 +121,9 @@ pub(crate) fn bare_copy(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Writes RGBA pixels as PNG, without the alpha channel when there is none.
 pub(crate) fn write(size: (u32, u32), rgba: &[u8], has_alpha: bool) -> Result<Vec<u8>, Failure> {
-    let cannot = |error: png::EncodingError| Failure::corrupt(format!("the scaled picture cannot be written: {error}"));
+    let cannot = |error: png::EncodingError| {
+        Failure::corrupt(format!("the scaled picture cannot be written: {error}"))
+    };
     let mut out = Vec::new();
     let mut encoder = png::Encoder::new(&mut out, size.0, size.1);
     encoder.set_depth(png::BitDepth::Eight);

@@ -63,6 +63,9 @@ pub struct Renditions {
     pub blank: bool,
 }
 
+/// A finished PNG and its size.
+type Made = ((u32, u32), Arc<[u8]>);
+
 /// The largest size with the same shape that fits into `side`; never larger than the source.
 fn fit(source: (u32, u32), side: u32) -> (u32, u32) {
     let longest = source.0.max(source.1);
@@ -79,7 +82,8 @@ fn fit(source: (u32, u32), side: u32) -> (u32, u32) {
 impl Renditions {
     /// Makes all sizes of the picture `bytes` (PNG, JPEG or QOI, at most [`limits::PICTURE_STORED_MAX`]).
     pub fn of(bytes: &[u8]) -> Result<Self, Failure> {
-        let picture = sniff(bytes).ok_or_else(|| Failure::corrupt("the picture is neither PNG, JPEG nor QOI"))?;
+        let picture =
+            sniff(bytes).ok_or_else(|| Failure::corrupt("the picture is neither PNG, JPEG nor QOI"))?;
         let source = (picture.width, picture.height);
         check(bytes, source, picture.format)?;
 
@@ -109,7 +113,7 @@ impl Renditions {
             }
         };
 
-        let mut made: Vec<((u32, u32), Arc<[u8]>)> = Vec::new();
+        let mut made: Vec<Made> = Vec::new();
         if as_it_is && let Some(copy) = png_rows::bare_copy(bytes) {
             made.push((source, copy.into()));
         }

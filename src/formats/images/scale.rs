@@ -100,9 +100,13 @@ impl Scaler {
                 continue;
             }
             // 255 at most, since the weights of one target pixel add up to the area.
-            #[expect(clippy::cast_possible_truncation, reason = "an average of bytes is a byte")]
             let mean = |sum: u64, total: u64| ((sum + total / 2) / total).min(255) as u8;
-            self.out.extend_from_slice(&[mean(red, alpha), mean(green, alpha), mean(blue, alpha), mean(alpha, area)]);
+            self.out.extend_from_slice(&[
+                mean(red, alpha),
+                mean(green, alpha),
+                mean(blue, alpha),
+                mean(alpha, area),
+            ]);
         }
     }
 }
@@ -122,7 +126,13 @@ mod tests {
 
     #[test]
     fn a_plain_area_keeps_its_colour_at_any_ratio() {
-        for (source, target) in [((4, 4), (2, 2)), ((640, 480), (512, 384)), ((7, 5), (3, 2)), ((220, 124), (128, 72)), ((3, 3), (3, 3))] {
+        for (source, target) in [
+            ((4, 4), (2, 2)),
+            ((640, 480), (512, 384)),
+            ((7, 5), (3, 2)),
+            ((220, 124), (128, 72)),
+            ((3, 3), (3, 3)),
+        ] {
             let out = scale(source, target, |_, _| [10, 200, 30, 255]);
             assert_eq!(out.len(), (target.0 * target.1 * 4) as usize);
             assert!(out.chunks(4).all(|pixel| pixel == [10, 200, 30, 255]), "{source:?} {target:?}");
@@ -139,13 +149,15 @@ mod tests {
     #[test]
     fn parts_of_pixels_count_by_their_area() {
         // Three columns to two: the middle one is shared.
-        let out = scale((3, 1), (2, 1), |x, _| [[0, 0, 0, 255], [90, 90, 90, 255], [240, 240, 240, 255]][x as usize]);
+        let out = scale((3, 1), (2, 1), |x, _| {
+            [[0, 0, 0, 255], [90, 90, 90, 255], [240, 240, 240, 255]][x as usize]
+        });
         assert_eq!(out, [30, 30, 30, 255, 190, 190, 190, 255]);
     }
 
     #[test]
     fn the_same_size_changes_nothing() {
-        let out = scale((3, 2), (3, 2), |x, y| [x as u8, y as u8, 7, 200]);
+        let out = scale((3, 2), (3, 2), |x, y| [x.to_le_bytes()[0], y.to_le_bytes()[0], 7, 200]);
         let same: Vec<u8> = (0..2u8).flat_map(|y| (0..3u8).flat_map(move |x| [x, y, 7, 200])).collect();
         assert_eq!(out, same);
     }

@@ -59,7 +59,10 @@ pub(crate) fn inspect(source: &mut Source<'_>, options: &Options) -> Result<Insp
 
     figures_of(source, &directory, &package, options, &mut out);
     if !out.sliced {
-        let failure = Failure::new(Kind::NotSliced, "this is a project, not sliced: it has no print time and no tool paths");
+        let failure = Failure::new(
+            Kind::NotSliced,
+            "this is a project, not sliced: it has no print time and no tool paths",
+        );
         if out.metadata.is_empty() && out.thumbnails.is_empty() {
             let damage = out.warnings.iter().find(|warning| warning.kind != Kind::NotSliced).cloned();
             out.error = Some(damage.unwrap_or_else(|| failure.clone()));
@@ -92,9 +95,14 @@ impl Package {
             plates::slice_info(xml, &mut sliced)
         });
         let mut settings = Vec::new();
-        with_xml(source, directory, "Metadata/model_settings.config", limits::MODEL_SETTINGS_MAX, out, |xml| {
-            plates::model_settings(xml, &mut settings)
-        });
+        with_xml(
+            source,
+            directory,
+            "Metadata/model_settings.config",
+            limits::MODEL_SETTINGS_MAX,
+            out,
+            |xml| plates::model_settings(xml, &mut settings),
+        );
         package.sliced = sliced;
         package.settings = settings;
         package.find_gcode(directory);
@@ -104,7 +112,9 @@ impl Package {
     fn relationships(&mut self, source: &mut Source<'_>, directory: &Directory, out: &mut Inspection) {
         with_xml(source, directory, "_rels/.rels", limits::RELATIONSHIPS_MAX, out, |xml| {
             while let Some(event) = xml.next()? {
-                let (Some(kind), Some(target)) = (event.attribute("Type"), event.attribute("Target")) else { continue };
+                let (Some(kind), Some(target)) = (event.attribute("Type"), event.attribute("Target")) else {
+                    continue;
+                };
                 let target = target.trim_start_matches('/').to_owned();
                 if kind.ends_with("/3dmodel") {
                     self.model.get_or_insert(target);
@@ -150,9 +160,13 @@ impl Package {
             self.sliced.len().max(self.settings.len())
         } else {
             let covers = directory.entries.iter().filter(|entry| {
-                entry.name.strip_prefix("Metadata/plate_").and_then(|rest| rest.strip_suffix(".png")).is_some_and(
-                    |number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()),
-                )
+                entry
+                    .name
+                    .strip_prefix("Metadata/plate_")
+                    .and_then(|rest| rest.strip_suffix(".png"))
+                    .is_some_and(|number| {
+                        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+                    })
             });
             covers.count().max(1)
         };
@@ -174,13 +188,17 @@ impl Package {
             return Some(index);
         }
         if hint.index.is_some() || hint.gcode_file.is_some() {
-            let name = hint.index.map_or_else(|| hint.gcode_file.clone().unwrap_or_default(), |index| index.to_string());
+            let name = hint
+                .index
+                .map_or_else(|| hint.gcode_file.clone().unwrap_or_default(), |index| index.to_string());
             out.warn(Failure::new(Kind::PlateMissing, format!("plate {name} is not in this file")));
         }
         let first_gcode = self.gcode.first().map(|(index, _)| *index);
-        let first_sliced = self.sliced.iter().map(|plate| plate.index).find(|&index| {
-            self.gcode.is_empty() || self.gcode.iter().any(|(plate, _)| *plate == index)
-        });
+        let first_sliced = self
+            .sliced
+            .iter()
+            .map(|plate| plate.index)
+            .find(|&index| self.gcode.is_empty() || self.gcode.iter().any(|(plate, _)| *plate == index));
         let first_settings = self.settings.iter().map(|plate| plate.index).min();
         first_sliced.or(first_gcode).or(first_settings)
     }
@@ -188,7 +206,8 @@ impl Package {
     fn plate_of_file(&self, file: &str) -> Option<u32> {
         let file = file.trim_start_matches('/');
         let by_name = self.gcode.iter().find(|(_, name)| {
-            name.eq_ignore_ascii_case(file) || name.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(file))
+            name.eq_ignore_ascii_case(file)
+                || name.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(file))
         });
         by_name.map(|(index, _)| *index).or_else(|| plate_number(file))
     }
@@ -209,7 +228,8 @@ fn figures_of(
     options: &Options,
     out: &mut Inspection,
 ) {
-    let sliced = package.sliced.iter().find(|plate| Some(plate.index) == out.plate).cloned().unwrap_or_default();
+    let sliced =
+        package.sliced.iter().find(|plate| Some(plate.index) == out.plate).cloned().unwrap_or_default();
     let mut facts = sliced.facts;
     let mut store = sliced.store;
     let mut tools_seen = Vec::new();
@@ -262,7 +282,11 @@ fn figures_of(
 }
 
 fn part_failure(name: &str, failure: Failure) -> Failure {
-    if failure.message.contains(name) { failure } else { Failure::new(failure.kind, format!("{name}: {}", failure.message)) }
+    if failure.message.contains(name) {
+        failure
+    } else {
+        Failure::new(failure.kind, format!("{name}: {}", failure.message))
+    }
 }
 
 /// What the plate's G-code says: head and tail where it is stored, a prefix where it is packed.
@@ -334,7 +358,13 @@ fn check_md5(source: &mut Source<'_>, directory: &Directory, gcode: &Entry) -> R
     Ok(Some(super::hex(&md5.finish()) == wanted))
 }
 
-fn plate_json(source: &mut Source<'_>, directory: &Directory, plate: u32, store: &mut Store, out: &mut Inspection) {
+fn plate_json(
+    source: &mut Source<'_>,
+    directory: &Directory,
+    plate: u32,
+    store: &mut Store,
+    out: &mut Inspection,
+) {
     let Some(entry) = directory.find(&format!("Metadata/plate_{plate}.json")) else { return };
     match part::bytes(source, directory, entry, limits::PLATE_JSON_MAX) {
         Ok(bytes) => {
@@ -352,13 +382,14 @@ fn plate_json(source: &mut Source<'_>, directory: &Directory, plate: u32, store:
 fn project_settings(source: &mut Source<'_>, directory: &Directory, store: &mut Store, out: &mut Inspection) {
     let Some(entry) = directory.find("Metadata/project_settings.config") else { return };
     let mut settings = Store::default();
-    let result = PartReader::open(source, directory, entry, limits::PROJECT_SETTINGS_MAX).and_then(|mut reader| {
-        let result = json::harvest(BufReader::new(&mut reader), &mut settings, Origin::ProjectSettings);
-        match reader.into_failure() {
-            Some(failure) => Err(failure),
-            None => result,
-        }
-    });
+    let result =
+        PartReader::open(source, directory, entry, limits::PROJECT_SETTINGS_MAX).and_then(|mut reader| {
+            let result = json::harvest(BufReader::new(&mut reader), &mut settings, Origin::ProjectSettings);
+            match reader.into_failure() {
+                Some(failure) => Err(failure),
+                None => result,
+            }
+        });
     if let Err(failure) = result {
         out.warn(part_failure(&entry.name, failure));
     }
@@ -398,14 +429,18 @@ fn slicer_config(source: &mut Source<'_>, directory: &Directory, store: &mut Sto
 /// The metadata elements in front of the model's resources: who wrote it, and when.
 fn model_metadata(source: &mut Source<'_>, directory: &Directory, model: Option<&str>, store: &mut Store) {
     let Some(entry) = directory.find(model.unwrap_or("3D/3dmodel.model")) else { return };
-    let Ok(reader) = PartReader::open_prefix(source, directory, entry, limits::MODEL_PREFIX_MAX) else { return };
+    let Ok(reader) = PartReader::open_prefix(source, directory, entry, limits::MODEL_PREFIX_MAX) else {
+        return;
+    };
     let mut xml = Xml::new(reader);
     let mut open: Option<String> = None;
     let mut found = Store::default();
     // The prefix ends in the middle of something, so an error is what is expected here.
     while let Ok(Some(event)) = xml.next() {
         match event {
-            Event::Start { ref name, .. } if name == "metadata" => open = event.attribute("name").map(str::to_owned),
+            Event::Start { ref name, .. } if name == "metadata" => {
+                open = event.attribute("name").map(str::to_owned)
+            }
             Event::Start { name, .. } if name == "resources" || name == "build" => break,
             Event::Text(text) => match open.as_deref() {
                 Some("Application") => put_producer(&mut found, &text, Origin::Model),

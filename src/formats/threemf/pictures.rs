@@ -57,7 +57,10 @@ pub(crate) fn candidates(
             (None, None) => (None, Role::Other),
         };
         // The same name twice is one picture.
-        if !out.iter().any(|other| directory.entries.get(other.at).is_some_and(|other| other.name == entry.name)) {
+        if !out
+            .iter()
+            .any(|other| directory.entries.get(other.at).is_some_and(|other| other.name == entry.name))
+        {
             out.push(Candidate { at, plate, role });
         }
     }
@@ -85,7 +88,8 @@ pub(crate) fn looks_like_picture(name: &str) -> bool {
 /// Plate and role by the names that Bambu Studio and its relatives use, for packages whose settings do not tell.
 pub(crate) fn by_name(name: &str) -> Option<(u32, Option<Role>)> {
     let stem = name.strip_prefix("Metadata/")?.strip_suffix(".png")?;
-    let number = |text: &str| text.parse::<u32>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let number =
+        |text: &str| text.parse::<u32>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
     if let Some(rest) = stem.strip_prefix("plate_no_light_") {
         return Some((number(rest)?, Some(Role::Unlit)));
     }
@@ -158,7 +162,9 @@ fn measure(
         let count = part.read(source, &mut buffer)?;
         let chunk = buffer.get(..count).unwrap_or_default();
         let wanted = if head.starts_with(&[0xFF, 0xD8]) || head.is_empty() { HEAD } else { SHORT_HEAD };
-        head.extend_from_slice(chunk.get(..chunk.len().min(wanted.saturating_sub(head.len()))).unwrap_or_default());
+        head.extend_from_slice(
+            chunk.get(..chunk.len().min(wanted.saturating_sub(head.len()))).unwrap_or_default(),
+        );
         let known = images::sniff(&head);
         if !options.hashes
             && let Some(picture) = known
@@ -168,7 +174,10 @@ fn measure(
         if count == 0 {
             let unknown = || Failure::corrupt("it is neither PNG, JPEG nor QOI");
             let picture = known.ok_or_else(unknown)?;
-            debug_assert!(matches!(picture.format, PictureFormat::Png | PictureFormat::Jpeg | PictureFormat::Qoi));
+            debug_assert!(matches!(
+                picture.format,
+                PictureFormat::Png | PictureFormat::Jpeg | PictureFormat::Qoi
+            ));
             return Ok((picture, options.hashes.then(|| hex(&hash.finalize()))));
         }
         hash.update(chunk);

@@ -110,7 +110,10 @@ impl SlicedPlate {
 }
 
 /// Reads the plates out of `model_settings.config`.
-pub(crate) fn model_settings<R: Read>(xml: &mut Xml<R>, plates: &mut Vec<PlateSettings>) -> Result<(), Failure> {
+pub(crate) fn model_settings<R: Read>(
+    xml: &mut Xml<R>,
+    plates: &mut Vec<PlateSettings>,
+) -> Result<(), Failure> {
     let mut open: Option<PlateSettings> = None;
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     // The object whose own metadata, in front of its parts, is being read.
@@ -176,7 +179,9 @@ impl PlateSettings {
             "thumbnail_no_light_file" => self.unlit = part(),
             "top_file" => self.top = part(),
             "pick_file" => self.pick = part(),
-            "object_id" if self.object_ids.len() < limits::OBJECTS_MAX => self.object_ids.push(short_text(value)),
+            "object_id" if self.object_ids.len() < limits::OBJECTS_MAX => {
+                self.object_ids.push(short_text(value))
+            }
             _ => {}
         }
     }
@@ -198,14 +203,17 @@ mod tests {
         let plate = &plates[0];
         assert_eq!((plate.index, plate.facts.weight_g), (3, Some(0.72)));
         assert_eq!(plate.facts.objects.as_deref(), Some(&["A".to_owned()][..]));
-        assert_eq!(plate.facts.filaments, [FilamentUse {
-            tool: 1,
-            kind: Some("PLA".into()),
-            color: Some("#FFFFFF".into()),
-            name: None,
-            used_g: Some(0.72),
-            used_mm: Some(240.0)
-        }]);
+        assert_eq!(
+            plate.facts.filaments,
+            [FilamentUse {
+                tool: 1,
+                kind: Some("PLA".into()),
+                color: Some("#FFFFFF".into()),
+                name: None,
+                used_g: Some(0.72),
+                used_mm: Some(240.0)
+            }]
+        );
     }
 
     #[test]

@@ -288,16 +288,19 @@ mod tests {
     #[test]
     fn elements_attributes_and_text() {
         let text = "<?xml version='1.0'?><!-- a > b --><c:config a=\"x&amp;&#x41;\" b = '>'>\n text &lt;1 <e/></c:config>";
-        assert_eq!(events(text).unwrap(), [
-            Event::Start {
-                name: "config".into(),
-                attributes: vec![("a".into(), "x&A".into()), ("b".into(), ">".into())],
-                empty: false
-            },
-            Event::Text("text <1".into()),
-            Event::Start { name: "e".into(), attributes: vec![], empty: true },
-            Event::End { name: "config".into() },
-        ]);
+        assert_eq!(
+            events(text).unwrap(),
+            [
+                Event::Start {
+                    name: "config".into(),
+                    attributes: vec![("a".into(), "x&A".into()), ("b".into(), ">".into())],
+                    empty: false
+                },
+                Event::Text("text <1".into()),
+                Event::Start { name: "e".into(), attributes: vec![], empty: true },
+                Event::End { name: "config".into() },
+            ]
+        );
     }
 
     #[test]
@@ -314,7 +317,20 @@ mod tests {
 
     #[test]
     fn malformed_text_is_an_error_and_never_a_panic() {
-        for text in ["<", "<a", "<a b>", "<a b=c>", "</a>", "<a></a></a>", "<a>", "<!", "<!-", "<a b='", "< a>", "<a b='1'"] {
+        for text in [
+            "<",
+            "<a",
+            "<a b>",
+            "<a b=c>",
+            "</a>",
+            "<a></a></a>",
+            "<a>",
+            "<!",
+            "<!-",
+            "<a b='",
+            "< a>",
+            "<a b='1'",
+        ] {
             assert!(events(text).is_err(), "{text}");
         }
         assert_eq!(events("no xml at all").unwrap(), []);

@@ -79,11 +79,18 @@ impl Directory {
             return Err(Failure::too_large(format!("the archive has {} entries", end.entries)));
         }
         if end.directory_length > limits::ZIP_DIRECTORY_MAX {
-            return Err(Failure::too_large(format!("the archive's directory has {} bytes", end.directory_length)));
+            return Err(Failure::too_large(format!(
+                "the archive's directory has {} bytes",
+                end.directory_length
+            )));
         }
-        let start = end.directory_offset.checked_add(end.shift).ok_or_else(|| Failure::corrupt("archive offsets overflow"))?;
+        let start = end
+            .directory_offset
+            .checked_add(end.shift)
+            .ok_or_else(|| Failure::corrupt("archive offsets overflow"))?;
         let mut directory = Self { entries: Vec::new(), data_end: start, warnings: Vec::new() };
-        let mut cursor = Cursor { at: start, end: start.saturating_add(end.directory_length).min(source.len()) };
+        let mut cursor =
+            Cursor { at: start, end: start.saturating_add(end.directory_length).min(source.len()) };
         for _ in 0..end.entries {
             match cursor.entry(source, end.shift)? {
                 Some(entry) => directory.entries.push(entry),
@@ -126,9 +133,7 @@ impl Directory {
                 entry.overlaps = true;
                 any = true;
             }
-            if overlaps
-                && let Some(other) = last.and_then(|last| self.entries.get_mut(last))
-            {
+            if overlaps && let Some(other) = last.and_then(|last| self.entries.get_mut(last)) {
                 other.overlaps = true;
             }
             if end > reached {
@@ -137,7 +142,8 @@ impl Directory {
             }
         }
         if any {
-            self.warnings.push(Failure::corrupt("entries of the archive overlap or leave it; they are not read"));
+            self.warnings
+                .push(Failure::corrupt("entries of the archive overlap or leave it; they are not read"));
         }
     }
 }
@@ -161,7 +167,12 @@ impl Cursor {
         Ok(self.fields(source, &header, shift)?)
     }
 
-    fn fields(&mut self, source: &mut Source<'_>, header: &[u8], shift: u64) -> std::io::Result<Option<Entry>> {
+    fn fields(
+        &mut self,
+        source: &mut Source<'_>,
+        header: &[u8],
+        shift: u64,
+    ) -> std::io::Result<Option<Entry>> {
         let short = |at| le16(header, at).unwrap_or_default();
         let long = |at| u64::from(le32(header, at).unwrap_or_default());
         let (name_length, extra_length, comment_length) = (short(28), short(30), short(32));
@@ -287,7 +298,11 @@ fn end_at(source: &mut Source<'_>, tail: &[u8], at: usize, tail_start: u64) -> R
 }
 
 /// Where the data of `entry` begins, found through its local header, which must name the same part.
-pub(crate) fn data_offset(source: &mut Source<'_>, directory: &Directory, entry: &Entry) -> Result<u64, Failure> {
+pub(crate) fn data_offset(
+    source: &mut Source<'_>,
+    directory: &Directory,
+    entry: &Entry,
+) -> Result<u64, Failure> {
     if entry.overlaps {
         return Err(Failure::corrupt(format!("the data of {} overlaps that of another part", entry.name)));
     }

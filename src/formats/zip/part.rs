@@ -54,7 +54,8 @@ impl Part {
         if self.done || buffer.is_empty() {
             return Ok(0);
         }
-        let count = if self.inflate.is_some() { self.inflate(source, buffer)? } else { self.copy(source, buffer)? };
+        let count =
+            if self.inflate.is_some() { self.inflate(source, buffer)? } else { self.copy(source, buffer)? };
         if let Some(bytes) = buffer.get(..count) {
             self.crc.update(bytes);
         }
