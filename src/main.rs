@@ -8,6 +8,7 @@ use printernizer::cli::{self, Command, Failure, Options, Outcome};
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1)) {
         Ok(Command::Serve(options)) => serve(&options).into(),
+        Ok(Command::Inspect(words)) => cli::inspect::run(words),
         Ok(command) => cli::run(&command, std::env::vars_os().collect()).into(),
         Err(error) => Failure::Usage(error.to_string()).tell().into(),
     }
