@@ -126,7 +126,7 @@ check_crypto_provider() {
 run_tests() {
   local status=0
   # Output goes to the screen and to a file for the count at the end.
-  limited "${PRINTERNIZER_TEST_SECONDS:-2700}" cargo test --locked --workspace 2>&1 | tee "$scratch/tests" || status=$?
+  limited "${PRINTERNIZER_TEST_SECONDS:-2700}" cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$scratch/tests" || status=$?
   [ "$status" -eq 0 ] || die "tests failed, see above"
 }
 
