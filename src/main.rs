@@ -23,12 +23,6 @@ fn serve(options: &Options) -> Outcome {
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
-    if loaded.config.web.password.is_some() {
-        // Whoever sets one relies on it: it must not be accepted in silence while nothing asks for it.
-        log::warn!(
-            "web.password guards nothing in this version: everybody on the network may change everything"
-        );
-    }
     match printernizer::app::serve::serve(loaded.config) {
         Ok(()) => Outcome::Done,
         Err(error) => {
