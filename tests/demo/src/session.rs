@@ -18,6 +18,8 @@ use crate::processes::{Service, Simulator};
 /// Tries to reach the service, this far apart: 20 s in all.
 const SERVICE_TRIES: u32 = 200;
 const SERVICE_PAUSE: Duration = Duration::from_millis(100);
+/// How long one printer's addition holds up the next one's.
+const ADDITION_PAUSE: Duration = Duration::from_millis(500);
 
 /// Things that end a demonstration.
 #[derive(Debug)]
@@ -44,8 +46,9 @@ pub fn run(options: &Options) -> Result<(), String> {
     let place = Place::new(options.data.as_deref())?;
 
     println!("Starting {} simulated printers ...", options.printers);
-    let mut simulator = Simulator::start(&programs.simulator, options, &sender)?;
+    // The service comes up while the simulator makes its printers' keys.
     let mut service = Service::start(&programs.service, &place, address, &sender)?;
+    let mut simulator = Simulator::start(&programs.simulator, options, &sender)?;
     let outcome = show(options, &simulator, &service, address, &place, &endings);
 
     println!("Stopping ...");
@@ -146,15 +149,21 @@ fn add_printers(address: SocketAddr, printers: &[Value]) -> Result<(), String> {
     let known = request(address, "GET", "/api/v1/printers?limit=200", None)
         .map_err(|error| format!("printernizer does not list its printers: {error}"))?;
     let known = known.get("printers").and_then(Value::as_array).cloned().unwrap_or_default();
-    // Side by side: each answer may take as long as the first look at that printer.
+    let (sender, receiver) = sync_channel(printers.len());
     thread::scope(|scope| {
-        let additions: Vec<_> = printers
-            .iter()
-            .map(|printer| {
-                let old = known.iter().find(|old| old.get("name") == printer.get("name"));
-                scope.spawn(move || add_printer(address, printer, old).map_err(|error| (printer, error)))
-            })
-            .collect();
+        let mut additions = Vec::with_capacity(printers.len());
+        for printer in printers {
+            let old = known.iter().find(|old| old.get("name") == printer.get("name"));
+            let sender = sender.clone();
+            additions.push(scope.spawn(move || {
+                let result = add_printer(address, printer, old).map_err(|error| (printer, error));
+                // There is room for one from each.
+                let _ = sender.try_send(());
+                result
+            }));
+            // In order, so that the page has them in order, but nobody waits long for a printer that is slow.
+            let _ = receiver.recv_timeout(ADDITION_PAUSE);
+        }
         for addition in additions {
             match addition.join() {
                 Ok(Ok(())) => {}
@@ -172,19 +181,25 @@ fn add_printers(address: SocketAddr, printers: &[Value]) -> Result<(), String> {
 }
 
 fn add_printer(address: SocketAddr, printer: &Value, old: Option<&Value>) -> Result<(), HttpError> {
-    let body = json!({
-        "name": printer["name"],
-        "printer_type": printer["kind"],
-        "connection_config": {
-            "ip_address": printer["host"],
-            "serial_number": printer["serial"],
-            "access_code": printer["access_code"],
-            "mqtt_port": printer["port"],
-        },
+    let connection = json!({
+        "ip_address": printer["host"],
+        "serial_number": printer["serial"],
+        "access_code": printer["access_code"],
+        "mqtt_port": printer["port"],
     });
     match old.and_then(|old| old.get("id")).and_then(Value::as_str) {
-        Some(id) => request(address, "PUT", &format!("/api/v1/printers/{id}"), Some(&body))?,
-        None => request(address, "POST", "/api/v1/printers", Some(&body))?,
+        Some(id) => {
+            let change = json!({ "connection_config": connection });
+            request(address, "PUT", &format!("/api/v1/printers/{id}"), Some(&change))?
+        }
+        None => {
+            let addition = json!({
+                "name": printer["name"],
+                "printer_type": printer["kind"],
+                "connection_config": connection,
+            });
+            request(address, "POST", "/api/v1/printers", Some(&addition))?
+        }
     };
     Ok(())
 }
