@@ -185,3 +185,31 @@ fn the_self_test_passes_and_leaves_nothing() {
     let (code, _, err) = bench.run(&["self-test", "--data", "/proc"]);
     assert!(code == 1 && err.contains("cannot be made"), "{err}");
 }
+
+#[test]
+fn a_port_in_use_is_one_log_line_with_the_journals_level_where_it_listens() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let words = ["serve", "--listen", &address, "--data", "data"];
+    let bench = bench();
+    let (code, out, err) = bench.run(&words);
+    let line = err.trim_end();
+    assert!(code == 1 && out.is_empty() && !line.contains('\n'), "{code} {out}{err}");
+    assert!(line.contains(&address) && line.contains("Z ERROR "), "{err}");
+
+    // Standard error is what the variable names: the level goes in front, the time is the journal's business.
+    let file = bench.dir.path().join("journal");
+    let stderr = fs::File::create(&file).expect("made");
+    let stat = stderr.metadata().expect("there");
+    let named = format!("{}:{}", stat.dev(), stat.ino());
+    let status =
+        bench.command(&words).env("JOURNAL_STREAM", &named).stderr(stderr).status().expect("it runs");
+    let line = fs::read_to_string(&file).expect("UTF-8");
+    assert!(status.code() == Some(1) && line.starts_with("<3>") && !line.contains("ERROR"), "{line}");
+
+    // It names something else: somebody has redirected standard error.
+    let output = bench.command(&words).env("JOURNAL_STREAM", &named).output().expect("it runs");
+    assert!(!output.stderr.starts_with(b"<"), "{output:?}");
+}
