@@ -1,6 +1,6 @@
 #![no_main]
 
-use printernizer::formats::Renditions;
+use printernizer_fuzz::formats::Renditions;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(made) = Renditions::of(data) {

@@ -2,9 +2,9 @@
 
 use std::io::Cursor;
 
-use printernizer::formats::forward::Tap;
-use printernizer::formats::verify::{Progress, Verifier};
-use printernizer::formats::{Options, PlateHint, inspect_reader, picture, renditions};
+use printernizer_fuzz::formats::forward::Tap;
+use printernizer_fuzz::formats::verify::{Progress, Verifier};
+use printernizer_fuzz::formats::{Options, PlateHint, inspect_reader, picture, renditions};
 
 /// The first byte of the input chooses the sizes of pieces, so that borders are hit at many places.
 pub fn read(bytes: &[u8]) {

@@ -68,3 +68,25 @@ fn show(path: &std::path::Path, json: bool, options: &Options) -> ExitCode {
 fn print_out(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Option<(PathBuf, bool, Options)>, String> {
+        parse(arguments.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn arguments_are_understood_or_refused() {
+        let (path, json, options) = parsed(&["file.3mf", "--json", "--plate", "3"]).unwrap().unwrap();
+        assert_eq!((path, json, options.plate.index), (PathBuf::from("file.3mf"), true, Some(3)));
+        assert!(options.hashes && options.check_md5);
+        let (.., options) = parsed(&["--quick", "x"]).unwrap().unwrap();
+        assert!(!options.hashes && !options.check_md5);
+        assert!(parsed(&["--help"]).unwrap().is_none());
+        for wrong in [&[][..], &["a", "b"], &["a", "--plate"], &["a", "--plate", "x"], &["a", "--wrong"]] {
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

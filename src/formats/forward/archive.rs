@@ -22,6 +22,8 @@ use crate::formats::{PlateHint, limits};
 
 const LOCAL_HEADER: &[u8] = b"PK\x03\x04";
 const DESCRIPTOR: &[u8] = b"PK\x07\x08";
+/// Bytes that are looked at together.
+const PIECE: usize = 4096;
 /// Longest data descriptor: signature, CRC and two 64-bit sizes.
 const DESCRIPTOR_MAX: usize = 24;
 
@@ -103,20 +105,23 @@ enum Content {
 impl Archive {
     pub fn push(&mut self, chunk: &[u8]) -> bool {
         let before = (self.pictures.changes, self.changes, self.gcode_size());
-        let mut chunk = chunk.to_vec();
-        // Every round consumes the chunk or hands back a shorter rest.
-        while !chunk.is_empty() && !self.finished() {
-            chunk = match std::mem::take(&mut self.state) {
-                State::Header(pending) => self.header(pending, &chunk),
-                State::Data(open) => self.data(open, &chunk),
-                State::Descriptor { pending, crc, stored, plain } => {
-                    self.descriptor(pending, &chunk, crc, stored, plain)
-                }
-                State::Ended => {
-                    self.state = State::Ended;
-                    Vec::new()
-                }
-            };
+        // Each part hands back a copy of what follows it; small pieces keep that from growing with many small parts.
+        for piece in chunk.chunks(PIECE) {
+            let mut rest = piece.to_vec();
+            // Every round consumes the piece or hands back a shorter rest.
+            while !rest.is_empty() && !self.finished() {
+                rest = match std::mem::take(&mut self.state) {
+                    State::Header(pending) => self.header(pending, &rest),
+                    State::Data(open) => self.data(open, &rest),
+                    State::Descriptor { pending, crc, stored, plain } => {
+                        self.descriptor(pending, &rest, crc, stored, plain)
+                    }
+                    State::Ended => {
+                        self.state = State::Ended;
+                        Vec::new()
+                    }
+                };
+            }
         }
         before != (self.pictures.changes, self.changes, self.gcode_size())
     }

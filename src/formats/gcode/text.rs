@@ -35,13 +35,17 @@ pub(crate) struct TextReader {
 impl TextReader {
     /// Takes one line and hands the pictures that it completes to `found`.
     pub fn line(&mut self, line: &Line<'_>, found: &mut dyn FnMut(Found)) {
-        let bytes = line.bytes;
+        let mut bytes = line.bytes;
+        if line.start == 0 {
+            // Editors put a byte order mark in front.
+            bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        }
         // Moves are by far the most lines, and outside a block they say nothing.
         if matches!(bytes, [b'G', b'0'..=b'9', ..]) && !self.blocks.is_open() {
             self.commands += 1;
             return;
         }
-        if self.blocks.line(line, found) {
+        if self.blocks.line(&Line { bytes, ..*line }, found) {
             self.comments += 1;
             return;
         }
