@@ -90,7 +90,9 @@ fn observe(address: SocketAddr, after: u64, told: Told) -> std::thread::JoinHand
             let Ok(line) = line else { return };
             if let Some(id) = line.strip_prefix("id: ") {
                 seq = id.parse::<u64>().ok();
-            } else if let (Some(data), Some(seq)) = (line.strip_prefix("data: "), seq.take()) {
+            } else if let Some(data) = line.strip_prefix("data: ")
+                && let Some(seq) = seq.take()
+            {
                 let before = told.lock().unwrap().insert(seq, data.to_owned());
                 assert!(before.is_none_or(|before| before == data), "seq {seq} was told with other words");
             }

@@ -19,7 +19,7 @@ pub fn closed(error: &MqttError, heard: bool, serial: Option<&str>, seen: Option
         ),
         MqttErrorKind::Refused => (
             ConnectionKind::Refused,
-            "the address answers, but not as a printer; on A1 and P1 turn on LAN mode, and check the address".to_owned(),
+            "the device at this address takes no connection on the printer's port; is it the printer, and is LAN mode on (A1, P1)?".to_owned(),
         ),
         MqttErrorKind::Tls => (ConnectionKind::Tls, format!("no secure connection: {}", error.message)),
         MqttErrorKind::KeyChanged => {

@@ -120,9 +120,11 @@ pub fn insert(txn: &mut Txn<'_>, mut printer: Printer) -> Result<Printer, ApiErr
 }
 
 pub fn change<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
-    let id = stored(api, call.param("id"))?.id;
+    let before = stored(api, call.param("id"))?;
+    let id = before.id;
     let body: Changes = call.json()?;
-    if body.printer_type.is_some() {
+    let other_kind = |name: &str| printer_type(name).map(|kind| kind != before.kind);
+    if body.printer_type.as_deref().map(other_kind).transpose()? == Some(true) {
         return Err(ApiError::bad_value(
             "printer_type",
             "The type of a printer cannot be changed; remove it and add it anew.",
@@ -284,11 +286,7 @@ pub fn test<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
 }
 
 fn new_printer(body: NewPrinter, api: &Api) -> Result<Printer, ApiError> {
-    let kind = match body.printer_type.as_str() {
-        "bambu_lab" => PrinterType::BambuLab,
-        "prusa_link" | "prusa_core" => PrinterType::PrusaLink,
-        _ => return Err(ApiError::bad_value("printer_type", "Use bambu_lab or prusa_link.")),
-    };
+    let kind = printer_type(&body.printer_type)?;
     let mut connection = ConnectionConfig {
         mqtt_port: MQTT_PORT,
         ftps_port: FTPS_PORT,
@@ -318,6 +316,14 @@ fn new_printer(body: NewPrinter, api: &Api) -> Result<Printer, ApiError> {
         enabled: body.is_enabled.unwrap_or(true),
         created_at: now(api),
     })
+}
+
+fn printer_type(name: &str) -> Result<PrinterType, ApiError> {
+    match name {
+        "bambu_lab" => Ok(PrinterType::BambuLab),
+        "prusa_link" | "prusa_core" => Ok(PrinterType::PrusaLink),
+        _ => Err(ApiError::bad_value("printer_type", "Use bambu_lab or prusa_link.")),
+    }
 }
 
 fn apply_way(connection: &mut ConnectionConfig, way: Way, kind: PrinterType) -> Result<(), ApiError> {
