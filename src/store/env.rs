@@ -34,6 +34,21 @@ impl Env {
         self.fail_with(error.into().to_string())
     }
 
+    /// Runs one operation of redb on the open file. Both its errors and its panics (damaged pages that a check would have
+    /// found) are the failed state: the restart after it checks every page.
+    pub(super) fn redb<T, X: Into<redb::Error>>(
+        &self,
+        operation: impl FnOnce() -> Result<T, X>,
+    ) -> Result<T, StoreError> {
+        match guarded(operation) {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(self.fail(error)),
+            None => {
+                Err(self.fail_with("a panic while the file was read or written: it is damaged".to_owned()))
+            }
+        }
+    }
+
     /// The failed state for another reason. The first reason stays.
     pub(super) fn fail_with(&self, cause: String) -> StoreError {
         if let Some(earlier) = &*self.failed.get() {

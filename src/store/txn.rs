@@ -220,9 +220,8 @@ impl RawRead for Txn<'_> {
         if let Some(value) = changed {
             return Ok(value.clone());
         }
-        let opened = self.file.open_table(table.definition()).map_err(|error| self.env.fail(error))?;
-        let value = opened.get(row).map_err(|error| self.env.fail(error))?;
-        Ok(value.map(|value| value.value().to_vec()))
+        let opened = self.env.redb(|| self.file.open_table(table.definition()))?;
+        self.env.redb(|| Ok::<_, redb::StorageError>(opened.get(row)?.map(|value| value.value().to_vec())))
     }
 
     /// Merges the file's rows with the overlay's: both come in the same order, and at equal keys the overlay counts.
@@ -246,10 +245,11 @@ impl RawRead for Txn<'_> {
         let mut changed = changed.into_iter().peekable();
         let comes_first = |one: &[u8], other: &[u8]| if reverse { one > other } else { one < other };
 
-        let opened = self.file.open_table(table.definition()).map_err(|error| self.env.fail(error))?;
-        let mut rows = opened.range::<&[u8]>(span.slices()).map_err(|error| self.env.fail(error))?;
-        while let Some(row) = if reverse { rows.next_back() } else { rows.next() } {
-            let (key, value) = row.map_err(|error| self.env.fail(error))?;
+        let opened = self.env.redb(|| self.file.open_table(table.definition()))?;
+        let mut rows = self.env.redb(|| opened.range::<&[u8]>(span.slices()))?;
+        while let Some((key, value)) =
+            self.env.redb(|| if reverse { rows.next_back() } else { rows.next() }.transpose())?
+        {
             while let Some((own, value)) = changed.next_if(|(own, _)| comes_first(own, key.value())) {
                 if value.is_some_and(|value| visit(own, value).is_break()) {
                     return Ok(());
@@ -273,13 +273,14 @@ impl RawRead for Txn<'_> {
     }
 
     fn raw_len(&self, table: Table) -> Result<u64, StoreError> {
-        let opened = self.file.open_table(table.definition()).map_err(|error| self.env.fail(error))?;
-        let mut len = opened.len().map_err(|error| self.env.fail(error))?;
+        let opened = self.env.redb(|| self.file.open_table(table.definition()))?;
+        let mut len = self.env.redb(|| opened.len())?;
         for ((changed, key), value) in &self.changes.overlay {
             if *changed != table {
                 continue;
             }
-            let there = opened.get(key.as_slice()).map_err(|error| self.env.fail(error))?.is_some();
+            let there =
+                self.env.redb(|| Ok::<_, redb::StorageError>(opened.get(key.as_slice())?.is_some()))?;
             match (there, value.is_some()) {
                 (false, true) => len += 1,
                 (true, false) => len = len.saturating_sub(1),

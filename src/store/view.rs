@@ -56,17 +56,17 @@ type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 impl<'a> View<'a> {
     pub(super) fn new(env: &'a Env) -> Result<View<'a>, StoreError> {
         env.check()?;
-        let file = env.with_database(|database| database.begin_read().map_err(|error| env.fail(error)))?;
+        let file = env.with_database(|database| env.redb(|| database.begin_read()))?;
         Ok(View { file, env })
     }
 
     /// A table; `None` when the file does not have it yet.
     fn open(&self, table: Table) -> Result<Option<Rows>, StoreError> {
-        match self.file.open_table(table.definition()) {
+        self.env.redb(|| match self.file.open_table(table.definition()) {
             Ok(opened) => Ok(Some(opened)),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),
-            Err(error) => Err(self.env.fail(error)),
-        }
+            Err(error) => Err(error),
+        })
     }
 
     /// The jobs that `filter` lets through, newest first: `limit` of them (at most [`JOBS_PAGE_MAX`]) after the first
@@ -145,8 +145,7 @@ impl<'a> View<'a> {
 impl RawRead for View<'_> {
     fn raw_get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(opened) = self.open(table)? else { return Ok(None) };
-        let value = opened.get(key).map_err(|error| self.env.fail(error))?;
-        Ok(value.map(|value| value.value().to_vec()))
+        self.env.redb(|| Ok::<_, redb::StorageError>(opened.get(key)?.map(|value| value.value().to_vec())))
     }
 
     fn raw_scan(
@@ -157,9 +156,10 @@ impl RawRead for View<'_> {
         visit: &mut Visit<'_>,
     ) -> Result<(), StoreError> {
         let Some(opened) = self.open(table)? else { return Ok(()) };
-        let mut rows = opened.range::<&[u8]>(span.slices()).map_err(|error| self.env.fail(error))?;
-        while let Some(row) = if reverse { rows.next_back() } else { rows.next() } {
-            let (key, value) = row.map_err(|error| self.env.fail(error))?;
+        let mut rows = self.env.redb(|| opened.range::<&[u8]>(span.slices()))?;
+        while let Some((key, value)) =
+            self.env.redb(|| if reverse { rows.next_back() } else { rows.next() }.transpose())?
+        {
             if visit(key.value(), value.value()).is_break() {
                 break;
             }
@@ -169,7 +169,7 @@ impl RawRead for View<'_> {
 
     fn raw_len(&self, table: Table) -> Result<u64, StoreError> {
         match self.open(table)? {
-            Some(opened) => opened.len().map_err(|error| self.env.fail(error)),
+            Some(opened) => self.env.redb(|| opened.len()),
             None => Ok(0),
         }
     }

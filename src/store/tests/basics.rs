@@ -7,12 +7,12 @@ use embedded_svc::storage::{RawStorage as _, StorageBase as _};
 use super::*;
 use crate::bus::{Bus, Journal as _, Received};
 use crate::events::{Flow, ServiceStopping};
+use crate::model::PrinterStatus;
 use crate::model::status::{Plate, Print, PrintKind};
-use crate::model::{PrinterStatus, Track};
 
 #[test]
 fn a_fact_is_there_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, announced) = open(dir.path());
     assert!(opened.report.first_start && opened.report.previous_shutdown_clean);
     let store = opened.store.clone();
@@ -51,7 +51,7 @@ fn a_fact_is_there_after_a_restart() {
 
 #[test]
 fn a_discarded_closure_leaves_nothing_not_even_a_number() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, announced) = open(dir.path());
     let store = &opened.store;
     add_job(store, PrinterId(1), JobStatus::Running).unwrap();
@@ -80,7 +80,7 @@ fn a_discarded_closure_leaves_nothing_not_even_a_number() {
 }
 
 /// Holds the store's thread until the guard is dropped, so that what is queued meanwhile becomes one group.
-fn hold(store: &Store) -> impl Drop {
+pub(super) fn hold(store: &Store) -> impl Drop {
     struct Held(Option<smol::channel::Sender<()>>);
     impl Drop for Held {
         fn drop(&mut self) {
@@ -103,7 +103,7 @@ fn hold(store: &Store) -> impl Drop {
 
 #[test]
 fn a_group_shares_a_commit_and_its_bad_members_cost_the_others_nothing() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, announced) = open(dir.path());
     let store = &opened.store;
     let held = hold(store);
@@ -144,7 +144,7 @@ fn a_group_shares_a_commit_and_its_bad_members_cost_the_others_nothing() {
 
 #[test]
 fn nothing_changed_is_not_written() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, _) = open(dir.path());
     let store = &opened.store;
     for _ in 0..3 {
@@ -158,7 +158,7 @@ fn nothing_changed_is_not_written() {
 
 #[test]
 fn a_number_once_given_is_never_given_again() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, _) = open(dir.path());
     // Kept although nothing else was written with it.
     let id = opened.store.write_blocking(|txn| Ok::<_, StoreError>(txn.next_job_id())).unwrap();
@@ -173,7 +173,7 @@ fn a_number_once_given_is_never_given_again() {
 
 #[test]
 fn open_jobs_come_from_their_index() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, _) = open(dir.path());
     let store = &opened.store;
     let statuses = [JobStatus::Pending, JobStatus::Running, JobStatus::Completed, JobStatus::Paused];
@@ -204,7 +204,7 @@ fn open_jobs_come_from_their_index() {
 
 #[test]
 fn pages_of_jobs_are_newest_first() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, _) = open(dir.path());
     let store = &opened.store;
     let mut all = Vec::new();
@@ -240,7 +240,7 @@ fn pages_of_jobs_are_newest_first() {
 
 #[test]
 fn the_oldest_jobs_that_are_over_make_room() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, _) = open(dir.path());
     let store = &opened.store;
     for number in 0..10 {
@@ -258,7 +258,7 @@ fn the_oldest_jobs_that_are_over_make_room() {
 
 #[test]
 fn a_scan_sees_the_closures_own_changes_in_both_directions() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, _) = open(dir.path());
     let store = &opened.store;
     for seed in 0..50 {
@@ -297,7 +297,7 @@ fn a_scan_sees_the_closures_own_changes_in_both_directions() {
 
 #[test]
 fn settings_fit_the_embedded_storage_trait() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, _) = open(dir.path());
     let store = &opened.store;
     store
@@ -325,7 +325,7 @@ fn settings_fit_the_embedded_storage_trait() {
 
 #[test]
 fn what_is_too_large_discards_its_closure() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, announced) = open(dir.path());
     let store = &opened.store;
     let long = "x".repeat(EVENT_BYTES_MAX);
@@ -357,7 +357,7 @@ fn what_is_too_large_discards_its_closure() {
 
 #[test]
 fn what_is_remembered_of_a_printer_needs_no_event_and_goes_with_it() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, announced) = open(dir.path());
     let track = Track {
         seen: PrinterStatus::Printing,
@@ -380,7 +380,7 @@ fn what_is_remembered_of_a_printer_needs_no_event_and_goes_with_it() {
 
 #[test]
 fn a_record_of_another_version_costs_only_itself() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, _) = open(dir.path());
     let store = &opened.store;
     for number in 1..=3 {
@@ -418,7 +418,7 @@ fn a_record_of_another_version_costs_only_itself() {
 
 #[test]
 fn the_journal_keeps_the_last_events_and_gives_their_bytes() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let announced = Announced::default();
     let opened = Store::open(StoreOptions { journal_max: 100, ..options(dir.path(), &announced) }).unwrap();
     let store = &opened.store;
@@ -449,9 +449,42 @@ fn the_journal_keeps_the_last_events_and_gives_their_bytes() {
     close(opened).unwrap();
 }
 
+/// The names and rows that are not records. They are never changed either.
+#[test]
+fn names_and_small_rows_are_pinned() {
+    let names: Vec<&str> = Table::ALL.iter().map(|table| table.name()).collect();
+    assert_eq!(names, ["meta", "journal", "printers", "jobs", "tracks", "settings"]);
+    let dir = scratch();
+    let (opened, announced) = open(dir.path());
+    add_job(&opened.store, PrinterId(7), JobStatus::Running).unwrap();
+    let rows = |table| {
+        let mut rows = Vec::new();
+        let scan = opened.store.read_blocking(|view| {
+            view.raw_scan(table, Span::all(), false, &mut |key, value| {
+                rows.push((key.to_vec(), value.to_vec()));
+                std::ops::ControlFlow::Continue(())
+            })
+        });
+        scan.map(|()| rows).unwrap()
+    };
+    let number = |number: u64| number.to_be_bytes().to_vec();
+    let expected = [
+        (b"count/job_started".to_vec(), number(1)),
+        (b"format".to_vec(), number(1)),
+        (b"last_job".to_vec(), number(1)),
+        (b"last_printer".to_vec(), number(0)),
+        (b"open_job/\0\0\0\0\0\0\0\x01".to_vec(), number(7)),
+        (b"seq".to_vec(), number(1)),
+    ];
+    assert_eq!(rows(Table::Meta), expected);
+    let event = [&[1], announced.jsons()[0].as_bytes()].concat();
+    assert_eq!(rows(Table::Journal), [(number(1), event)]);
+    close(opened).unwrap();
+}
+
 #[test]
 fn concurrent_writers_get_rising_numbers_without_a_gap() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, announced) = open(dir.path());
     let writers: Vec<_> = (0..8)
         .map(|number| {
@@ -486,7 +519,7 @@ fn concurrent_writers_get_rising_numbers_without_a_gap() {
 
 #[test]
 fn a_second_process_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, announced) = open(dir.path());
     let second = Store::open(options(dir.path(), &announced)).unwrap_err();
     assert_eq!(second, StoreError::AlreadyOpen(dir.path().to_owned()));
@@ -498,7 +531,7 @@ fn a_second_process_is_refused() {
 
 #[test]
 fn the_store_never_waits_for_a_subscriber() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let bus = Bus::<Envelope, 2>::new();
     let publisher = bus.clone();
     let mut options = options(dir.path(), &Announced::default());
@@ -526,7 +559,7 @@ fn the_store_never_waits_for_a_subscriber() {
 
 #[test]
 fn a_stalled_thread_is_seen() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (release, wait) = smol::channel::bounded::<()>(1);
     let (entered, stalled) = smol::channel::bounded::<()>(1);
     let turns = AtomicU64::new(0);
@@ -555,7 +588,7 @@ fn a_stalled_thread_is_seen() {
 
 #[test]
 fn a_full_queue_is_an_answer() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let announced = Announced::default();
     let options = options(dir.path(), &announced);
     let clock = options.clock.clone();
@@ -586,7 +619,7 @@ fn a_full_queue_is_an_answer() {
 
 #[test]
 fn what_is_queued_before_the_close_is_kept() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (opened, announced) = open(dir.path());
     let store = opened.store.clone();
     let held = hold(&store);

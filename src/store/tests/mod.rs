@@ -1,6 +1,10 @@
 //! Tests of the store as a whole.
 
+mod backup;
 mod basics;
+mod crash;
+mod disk;
+mod model;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -9,7 +13,7 @@ use std::time::Duration;
 use super::*;
 use crate::base::clock::{Clock, RELEASE_FLOOR, Timestamp};
 use crate::events::{Envelope, Event, JobOnly, JobRef};
-use crate::model::{ConnectionConfig, Job, JobId, JobStatus, Printer, PrinterId, PrinterType};
+use crate::model::{ConnectionConfig, Job, JobId, JobStatus, Printer, PrinterId, PrinterType, Track};
 
 /// What was announced, in order.
 #[derive(Clone, Default)]
@@ -28,6 +32,12 @@ impl Announced {
     pub(super) fn jsons(&self) -> Vec<Arc<str>> {
         self.0.lock().unwrap().iter().map(|event| event.json()).collect()
     }
+}
+
+/// A directory that goes away with the test; in memory where that is possible, since crash tests sync thousands of times.
+pub(super) fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
 /// Options with a clock that stands still.
