@@ -61,7 +61,7 @@ prepare_compiled_std() {
   if timeout --kill-after=5 20 rustup target add "$target" </dev/null >"$scratch/rustup.log" 2>&1 && has_compiled_std; then
     return
   fi
-  say "rustup cannot get it: $(grep -m1 -i 'error' "$scratch/rustup.log" || echo 'no answer in time'); taking the source"
+  say "rustup cannot get it: $({ grep -m1 -i 'error' "$scratch/rustup.log" || echo 'no answer in time'; } | cut -c1-100); taking the source"
   : >"$toolchain/.no-target-$release"
   return 1
 }

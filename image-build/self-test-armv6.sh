@@ -14,8 +14,10 @@ qemu=$(command -v qemu-arm-static || command -v qemu-arm) || die "no qemu-arm: a
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/data"
 status=0
-TMPDIR=$scratch limited "${PRINTERNIZER_SELF_TEST_SECONDS:-300}" "$qemu" -cpu arm1176 "$program" self-test >"$scratch/output" 2>&1 || status=$?
+TMPDIR=$scratch limited "${PRINTERNIZER_SELF_TEST_SECONDS:-300}" \
+  "$qemu" -cpu arm1176 "$program" self-test --data "$scratch/data" >"$scratch/output" 2>&1 || status=$?
 cat "$scratch/output"
 case $status in
   0) ;;

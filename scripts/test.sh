@@ -34,9 +34,9 @@ if [ "${CI:-}" = true ]; then export CARGO_INCREMENTAL=0; fi # a fresh clone is 
 
 # --- tools ---------------------------------------------------------------------------------------------------------------
 
-# What the tests run, and the Debian package that brings it.
+# What the tests run, and the Debian packages that bring it.
 tools=(
-  'cc gcc'                # ring is C and assembly
+  'cc gcc libc6-dev'      # ring is C and assembly
   'mosquitto mosquitto'   # the real broker that the MQTT driver is tested against
   'openssl openssl'       # certificates as printers have them, and a TLS peer that is not ours
   'shellcheck shellcheck' # these scripts
@@ -60,9 +60,11 @@ have() {
 }
 
 missing_packages() {
-  local tool
+  local tool command packages
   for tool in "${tools[@]}"; do
-    have "${tool%% *}" || printf '%s\n' "${tool##* }"
+    read -r command packages <<<"$tool"
+    # shellcheck disable=SC2086 # one line for each package
+    have "$command" || printf '%s\n' $packages
   done
 }
 
@@ -124,7 +126,7 @@ check_crypto_provider() {
 run_tests() {
   local status=0
   # Output goes to the screen and to a file for the count at the end.
-  limited "${PRINTERNIZER_TEST_SECONDS:-2700}" cargo test --locked --workspace 2>&1 | tee "$scratch/tests" || status=$?
+  limited "${PRINTERNIZER_TEST_SECONDS:-2700}" cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$scratch/tests" || status=$?
   [ "$status" -eq 0 ] || die "tests failed, see above"
 }
 

@@ -9,6 +9,7 @@ pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod events;
+pub mod formats;
 pub mod jobs;
 pub mod model;
 pub mod monitor;

@@ -8,6 +8,7 @@ use printernizer::cli::{self, Command, Failure, Options, Outcome};
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1)) {
         Ok(Command::Serve(options)) => serve(&options).into(),
+        Ok(Command::Inspect(words)) => cli::inspect::run(words),
         Ok(command) => cli::run(&command, std::env::vars_os().collect()).into(),
         Err(error) => Failure::Usage(error.to_string()).tell().into(),
     }
@@ -21,12 +22,6 @@ fn serve(options: &Options) -> Outcome {
     logging::init(&loaded.config.log);
     for warning in &loaded.warnings {
         log::warn!("{warning}");
-    }
-    if loaded.config.web.password.is_some() {
-        // Whoever sets one relies on it: it must not be accepted in silence while nothing asks for it.
-        log::warn!(
-            "web.password guards nothing in this version: everybody on the network may change everything"
-        );
     }
     match printernizer::app::serve::serve(loaded.config) {
         Ok(()) => Outcome::Done,

@@ -34,6 +34,7 @@ use crate::net::resolve::Resolver;
 use crate::printers::registry::{ORDERS_MAX, Registry};
 use crate::store::{Read as _, Store, StoreError, StoreOptions};
 use crate::web::api::Api;
+use crate::web::api::guard::Guard;
 use crate::web::server::SlowLane;
 
 /// Time that all tasks together have for their goodbyes; with the store's last commit the service ends within 5 s.
@@ -42,6 +43,9 @@ const TASKS_END_WITHIN: Duration = Duration::from_millis(3000);
 const STORE_ENDS_WITHIN: Duration = Duration::from_millis(1500);
 /// A copy of the records is made once a day.
 const BACKUP_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// The first copy after a start: soon, because a device that is switched off every night would never see the second.
+/// It costs nothing where nothing has changed since the last one.
+const FIRST_BACKUP_AFTER: Duration = Duration::from_secs(600);
 /// The watchdog is fed at least this often where the service manager names no interval.
 const WATCHDOG_EVERY: Duration = Duration::from_secs(10);
 
@@ -57,6 +61,8 @@ pub struct Options {
     pub journal_max: u64,
     /// Printers of the configuration file, added where the list does not have them.
     pub printers: Vec<PrinterEntry>,
+    /// Who may do what on the page and the API.
+    pub guard: Guard,
     /// The clocks.
     pub clock: Clock,
     /// The service manager.
@@ -167,7 +173,8 @@ pub struct Handles {
 /// # Errors
 /// When it cannot start, or had to end itself; the service manager starts it afresh then.
 pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
-    let Options { data_dir, listener, names, journal_max, printers: entries, clock, manager } = options;
+    let Options { data_dir, listener, names, journal_max, printers: entries, guard, clock, manager } =
+        options;
     let started = clock.now();
 
     // The store announces what it has committed; the announcer passes it on.
@@ -206,6 +213,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         slow: SlowLane::new(),
         tasks: handles.tasks.clone(),
         started,
+        guard,
         probe: Arc::new(move || figures.read()),
     });
     let web = stream::start_web(&data_dir, listener, names, &api)?;
@@ -327,7 +335,7 @@ fn spawn_service(
     supervisor.spawn("backup", move |context| {
         let store = store.clone();
         async move {
-            let mut due = context.clock.now().mono.after(BACKUP_EVERY);
+            let mut due = context.clock.now().mono.after(FIRST_BACKUP_AFTER);
             loop {
                 if context.wait_until(due, std::future::pending::<()>()).await == Wake::Stop {
                     return Ok(());

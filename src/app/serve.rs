@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{AppError, Handles, Options, Systemd, run};
 use crate::base::clock::Clock;
 use crate::config::Config;
+use crate::web::api::guard::Guard;
 
 /// The network may come up after the service (a Zero on Wi-Fi): an address that is not there yet is an error, and the
 /// service manager tries again. Answers when the service has ended.
@@ -30,6 +31,7 @@ pub fn serve(config: Config) -> Result<(), AppError> {
         names,
         journal_max: config.storage.journal_max,
         printers: config.printers,
+        guard: Guard { password: config.web.password, private: config.web.private },
         clock: Clock::system(),
         manager: Arc::new(Systemd),
     };

@@ -114,6 +114,7 @@ impl EventSource for Source {
 
     async fn open(&self, request: StreamRequest) -> Result<Stream, ApiError> {
         let api = Arc::clone(&self.0);
+        api.guard.judge_reader(request.authorization.as_deref())?;
         let bus = api
             .announcer
             .bus()

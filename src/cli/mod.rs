@@ -9,6 +9,7 @@ use std::io::{self, Write};
 mod args;
 mod client;
 mod events;
+pub mod inspect;
 mod outcome;
 mod self_test;
 mod sse;
@@ -22,15 +23,16 @@ use crate::config::{self, Loaded, Mistakes};
 #[must_use]
 pub fn run(command: &Command, environment: Vec<(OsString, OsString)>) -> Outcome {
     let result = match command {
-        // `main` takes this one itself; answering it here keeps the match whole.
-        Command::Serve(_) => Err(Failure::Usage("serve is not run from here".to_owned())),
+        // `main` takes these two itself; answering them here keeps the match whole.
+        Command::Serve(_) | Command::Inspect(_) => {
+            Err(Failure::Usage("this command is not run from here".to_owned()))
+        }
         Command::CheckConfig(options) => load(options, environment).and_then(|loaded| check_config(&loaded)),
         Command::ConfigPrint(options) => {
             load(options, environment).and_then(|loaded| say(&config::print(&loaded)))
         }
         Command::Events(request) => events::run(request, environment),
         Command::Trace(request) => events::trace(request, environment),
-        Command::Inspect(_) => Err(Failure::Failed("this build cannot read print files".to_owned())),
         Command::SelfTest { data_dir } => self_test::run(data_dir.as_deref()),
         Command::Version => say(&format!("printernizer {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Help => say(USAGE),

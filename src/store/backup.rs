@@ -9,9 +9,7 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{
-    Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableError, WriteTransaction,
-};
+use redb::{Database, ReadTransaction, ReadableDatabase as _, TableError, WriteTransaction};
 use smol::channel::Sender;
 
 use super::env::{Env, guarded};
@@ -55,8 +53,9 @@ pub(super) struct Backups {
 
 struct Running {
     source: ReadTransaction,
-    target: Database,
+    // Before `target`: a database closes when its transactions have ended.
     copy: WriteTransaction,
+    target: Database,
     /// Index into [`Table::ALL`].
     table: usize,
     /// The last key copied of that table.

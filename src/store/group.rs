@@ -102,6 +102,9 @@ pub(super) fn commit(
     })
 }
 
+/// A row with its new value.
+type Change = ((Table, KeyBytes), Option<Vec<u8>>);
+
 #[derive(Default)]
 struct Applied {
     any: bool,
@@ -111,7 +114,7 @@ struct Applied {
 /// Writes the changes of a closure into the transaction, leaving out those that change nothing.
 fn apply(env: &Env, file: &WriteTransaction, overlay: Overlay) -> Result<Applied, StoreError> {
     let mut applied = Applied::default();
-    let changes: Vec<((Table, KeyBytes), Option<Vec<u8>>)> = overlay.into_iter().collect();
+    let changes: Vec<Change> = overlay.into_iter().collect();
     for changes in changes.chunk_by(|one, other| one.0.0 == other.0.0) {
         let Some(((table, _), _)) = changes.first() else { continue };
         let mut opened = file.open_table(table.definition()).map_err(|error| env.fail(error))?;

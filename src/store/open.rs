@@ -200,6 +200,7 @@ impl Opening<'_> {
         let mut report = self.report();
         let there = fs::metadata(self.paths.main()).is_ok_and(|data| data.len() > 0);
         let mut expected = self.found.is_some();
+        report.first_start &= !there;
         if there {
             // A file that was closed in order is trusted; if that was wrong it is checked, which may mend it.
             let checks: &[bool] = if self.clean() { &[false, true] } else { &[true] };

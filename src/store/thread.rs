@@ -99,8 +99,8 @@ impl Worker {
                 env.fail_with("a panic on the store's thread".to_owned());
             }
             if let Some(reply) = close {
-                self.requests.close();
                 let result = self.close();
+                self.requests.close();
                 let _ = reply.try_send(result);
                 return;
             }
@@ -229,6 +229,16 @@ impl Worker {
         self.run_state
             .set_clean(self.position.counters)
             .map_err(|error| self.env.fail_with(error.to_string()))
+    }
+}
+
+impl Drop for Worker {
+    /// Whoever is still queued, or comes later, learns that nobody will answer. (A closed channel keeps what is in it.)
+    fn drop(&mut self) {
+        self.requests.close();
+        while let Ok(request) = self.requests.try_recv() {
+            drop(request);
+        }
     }
 }
 

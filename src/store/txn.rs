@@ -149,7 +149,7 @@ impl<'a> Txn<'a> {
         self.put(printer)
     }
 
-    /// Removes a printer and its last known state; answers whether it was there. Its jobs stay.
+    /// Removes a printer and what is remembered of it; answers whether it was there. Its jobs stay.
     ///
     /// # Errors
     /// As [`Txn::delete`].
@@ -174,7 +174,7 @@ impl<'a> Txn<'a> {
         self.delete::<Job>(id)
     }
 
-    /// Writes the last known state of a printer: in batches every 30-60 s, without events.
+    /// Writes what is remembered of a printer: with its transitions, and every minute without events.
     ///
     /// # Errors
     /// As [`Txn::put`].

@@ -1,5 +1,7 @@
 //! The read side: one consistent state of the committed records.
 
+use std::ops::ControlFlow;
+
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTableMetadata as _, TableError};
 
 use super::env::Env;
@@ -10,7 +12,6 @@ use super::records::JobHead;
 use super::tables::{Key as _, Table, meta};
 use crate::base::clock::Timestamp;
 use crate::model::{Job, JobId, JobStatus, PrinterId};
-use std::ops::ControlFlow;
 
 /// Jobs of one page; the API's own limit.
 pub const JOBS_PAGE_MAX: usize = 200;
@@ -49,6 +50,9 @@ pub struct View<'a> {
     env: &'a Env,
 }
 
+/// A table of the view.
+type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
 impl<'a> View<'a> {
     pub(super) fn new(env: &'a Env) -> Result<View<'a>, StoreError> {
         env.check()?;
@@ -57,7 +61,7 @@ impl<'a> View<'a> {
     }
 
     /// A table; `None` when the file does not have it yet.
-    fn open(&self, table: Table) -> Result<Option<ReadOnlyTable<&'static [u8], &'static [u8]>>, StoreError> {
+    fn open(&self, table: Table) -> Result<Option<Rows>, StoreError> {
         match self.file.open_table(table.definition()) {
             Ok(opened) => Ok(Some(opened)),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),

@@ -13,14 +13,41 @@ use serde_json::value::RawValue;
 /// Elements of one array that are looked at; the largest real one (`ams.ams[]`, `hms[]`) has fewer than 16.
 const ARRAY_MAX: usize = 64;
 
+/// Entries of one object that are kept; the largest real report has about 120 fields.
+const ENTRIES_MAX: usize = 512;
+/// Entries of a usual full report, so that the list is made once.
+const ENTRIES_EXPECTED: usize = 128;
+
 /// One JSON value inside a payload, not yet looked into.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a>(&'a str);
 
 impl<'a> Field<'a> {
-    /// The whole payload; `None` when it is not JSON.
-    pub fn payload(text: &'a str) -> Option<Field<'a>> {
-        serde_json::from_str::<&RawValue>(text).ok().map(|raw| Field(raw.get()))
+    /// The entries of a payload that is an object; `None` when it is not whole JSON. An answer that is JSON but no object
+    /// has no entries. One pass over the text.
+    pub fn payload(text: &'a str) -> Option<Vec<(Cow<'a, str>, Field<'a>)>> {
+        if !text.trim_start().starts_with('{') {
+            return serde_json::from_str::<&RawValue>(text).ok().map(|_| Vec::new());
+        }
+        let mut entries = Vec::new();
+        let mut json = serde_json::Deserializer::from_str(text);
+        let read = json.deserialize_map(Entries(|key, value| {
+            if entries.len() < ENTRIES_MAX {
+                entries.push((key, value));
+            }
+        }));
+        (read.is_ok() && json.end().is_ok()).then_some(entries)
+    }
+
+    /// The entries of an object in order, at most [`ENTRIES_MAX`]; nothing when this is not an object.
+    pub fn list(self) -> Vec<(Cow<'a, str>, Field<'a>)> {
+        let mut entries = Vec::with_capacity(ENTRIES_EXPECTED);
+        self.visit(|key, value| {
+            if entries.len() < ENTRIES_MAX {
+                entries.push((key, value));
+            }
+        });
+        entries
     }
 
     /// Whether the printer wrote `null` here: it says nothing.
@@ -29,7 +56,11 @@ impl<'a> Field<'a> {
     }
 
     /// Calls `each` for every entry of an object, in order; `false` when this is not an object.
-    pub fn entries(self, each: impl FnMut(&str, Field<'a>)) -> bool {
+    pub fn entries(self, mut each: impl FnMut(&str, Field<'a>)) -> bool {
+        self.visit(|key, value| each(&key, value))
+    }
+
+    fn visit(self, each: impl FnMut(Cow<'a, str>, Field<'a>)) -> bool {
         self.0.starts_with('{')
             && serde_json::Deserializer::from_str(self.0).deserialize_map(Entries(each)).is_ok()
     }
@@ -120,7 +151,7 @@ impl<'de> Visitor<'de> for Text {
 
 struct Entries<F>(F);
 
-impl<'de, F: FnMut(&str, Field<'de>)> Visitor<'de> for Entries<F> {
+impl<'de, F: FnMut(Cow<'de, str>, Field<'de>)> Visitor<'de> for Entries<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,7 +161,7 @@ impl<'de, F: FnMut(&str, Field<'de>)> Visitor<'de> for Entries<F> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key_seed(Key)? {
             let value: &RawValue = map.next_value()?;
-            (self.0)(&key, Field(value.get()));
+            (self.0)(key, Field(value.get()));
         }
         Ok(())
     }
@@ -160,7 +191,7 @@ mod tests {
     use super::*;
 
     fn field(text: &str) -> Field<'_> {
-        Field::payload(text).unwrap()
+        Field(serde_json::from_str::<&RawValue>(text).unwrap().get())
     }
 
     #[test]

@@ -142,29 +142,23 @@ pub fn apply(merged: &mut Merged, payload: &[u8]) -> Applied {
     let text = String::from_utf8_lossy(payload);
     let broken = u32::from(matches!(text, Cow::Owned(_)));
     let Some(root) = Field::payload(&text) else { return Applied { kind: Kind::Malformed, odd: broken } };
-    let mut print = None;
-    root.entries(|key, value| {
-        if key == "print" {
-            print = Some(value);
-        }
-    });
-    let Some(print) = print else { return Applied { kind: Kind::Other, odd: broken } };
-    let (mut command, mut message) = (None, None);
-    print.entries(|key, value| match key {
-        "command" => command = value.text(),
-        "msg" => message = value.integer::<i64>(),
-        _ => {}
-    });
+    let Some((_, print)) = root.into_iter().rfind(|(key, _)| key == "print") else {
+        return Applied { kind: Kind::Other, odd: broken };
+    };
+    let print = print.list();
+    let find = |name: &str| print.iter().rfind(|(key, _)| key == name).map(|(_, value)| *value);
+    let command = find("command").and_then(Field::text);
+    let message = find("msg").and_then(Field::integer::<i64>);
     match command.as_deref() {
         Some("push_status") => {
             let kind = if message == Some(0) { Kind::Full } else { Kind::Delta };
             let mut merge = Merge { merged, odd: broken };
-            merge.report(print, kind);
+            merge.report(&print, kind);
             Applied { kind, odd: merge.odd }
         }
         Some("project_file") => {
             let mut merge = Merge { merged, odd: broken };
-            merge.echo(print);
+            merge.echo(&print);
             Applied { kind: Kind::Other, odd: merge.odd }
         }
         _ => Applied { kind: Kind::Other, odd: broken },
@@ -177,7 +171,7 @@ struct Merge<'m> {
 }
 
 impl Merge<'_> {
-    fn report(&mut self, print: Field<'_>, kind: Kind) {
+    fn report(&mut self, print: &[(Cow<'_, str>, Field<'_>)], kind: Kind) {
         let was_active = self.merged.is_active();
         let error_before = self.merged.print_error;
         if kind == Kind::Full {
@@ -193,18 +187,18 @@ impl Merge<'_> {
         let mut stated = None;
         let mut error = None;
         let mut plate = None;
-        print.entries(|key, value| {
+        for (key, value) in print {
             if value.is_null() {
                 self.odd += 1;
-                return;
+                continue;
             }
-            match key {
+            match &**key {
                 "gcode_state" => stated = self.value(value.text()),
                 "print_error" => error = self.value(value.integer::<i64>()),
                 "plate_idx" | "plate_id" => plate = self.value(value.integer::<u32>()).or(plate),
-                _ => self.field(key, value),
+                key => self.field(key, *value),
             }
-        });
+        }
         if let Some(stated) = stated {
             self.state(&stated);
         }
@@ -266,13 +260,15 @@ impl Merge<'_> {
         }
     }
 
-    fn echo(&mut self, print: Field<'_>) {
+    fn echo(&mut self, print: &[(Cow<'_, str>, Field<'_>)]) {
         let (mut index, mut param) = (None, None);
-        print.entries(|key, value| match key {
-            "plate_idx" => index = value.integer::<u32>(),
-            "param" => param = value.text(),
-            _ => {}
-        });
+        for (key, value) in print {
+            match &**key {
+                "plate_idx" => index = value.integer::<u32>(),
+                "param" => param = value.text(),
+                _ => {}
+            }
+        }
         let plate = param.as_deref().and_then(plate_of).or(index).filter(|plate| *plate > 0);
         self.merged.plate = plate.or(self.merged.plate);
     }

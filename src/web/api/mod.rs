@@ -4,6 +4,7 @@
 //! bounded wires with a reply and a deadline. Nothing here knows a vendor's protocol.
 
 mod events;
+pub mod guard;
 mod health;
 mod jobs;
 mod printers;
@@ -51,6 +52,8 @@ pub struct Api {
     pub tasks: Board,
     /// When the service started.
     pub started: Now,
+    /// Who may do what.
+    pub guard: guard::Guard,
     /// Figures that only the app can read, for `/health`.
     pub probe: Arc<dyn Fn() -> Probe + Send + Sync>,
 }
@@ -62,7 +65,9 @@ pub fn routes<C: Connection + 'static>(router: Router<C>, api: &Arc<Api>) -> Rou
         let api = Arc::clone(api);
         move |call: &mut Call<'_, C>| handler(call, &api)
     };
+    let judging = Arc::clone(api);
     router
+        .guard(move |call, route| judging.guard.judge(call, route))
         .api(Method::Get, "/health", with(health::health))
         .api(Method::Get, "/liveness", with(health::liveness))
         .api(Method::Get, "/readiness", with(health::readiness))

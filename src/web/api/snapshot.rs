@@ -53,7 +53,7 @@ fn render(api: &Api, seq: u64, printers: &[Printer], jobs: &[Job]) -> Value {
             shown
         })
         .collect();
-    let jobs: Vec<JobView> = jobs.iter().map(JobView::of).collect();
+    let jobs: Vec<JobView> = jobs.iter().map(|job| JobView::of(job, api)).collect();
     let mut warnings = Vec::new();
     if !now.synced {
         warnings
@@ -66,7 +66,7 @@ fn render(api: &Api, seq: u64, printers: &[Printer], jobs: &[Job]) -> Value {
         "seq": seq,
         "build": env!("CARGO_PKG_VERSION"),
         "started_at": api.started.wall.to_string(),
-        "auth": "open",
+        "auth": api.guard.mode(),
         "warnings": warnings,
     })
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::Api;
 use crate::base::clock::{Clock, Timestamp};
 use crate::model::status::{ConnectionState, Filament, Plate, PrinterError, PrinterState};
 use crate::model::{ConnectionKind, Job, JobId, JobStatus, Printer, PrinterId, PrinterStatus, PrinterType};
@@ -207,7 +208,7 @@ pub struct JobView {
     filename: Option<String>,
     plate: Option<u32>,
     status: JobStatus,
-    /// Percent; of an active job, as it was recorded last.
+    /// Percent.
     progress: Option<u8>,
     auto: bool,
     created_at: String,
@@ -222,7 +223,10 @@ pub struct JobView {
 }
 
 impl JobView {
-    pub fn of(job: &Job) -> JobView {
+    /// The view of `job`; of an active one with the progress that its printer has told last.
+    pub fn of(job: &Job, api: &Api) -> JobView {
+        let printer = api.registry.get(job.printer_id).filter(|_| job.status.is_active());
+        let state = printer.map(|entry| entry.state.get()).filter(|state| state.job_id == Some(job.id));
         JobView {
             id: job.id,
             printer_id: job.printer_id,
@@ -231,7 +235,7 @@ impl JobView {
             filename: job.file.clone(),
             plate: job.plate,
             status: job.status,
-            progress: job.progress,
+            progress: state.and_then(|state| state.seen.progress).or(job.progress),
             auto: job.auto,
             created_at: job.created_at.to_string(),
             started_at: time(job.started_at),

@@ -13,7 +13,7 @@ use super::large::{Exchange, LARGE_AT_ONCE, LargeError, LargeRoutes};
 use super::proxy::forward;
 use super::seats::{Phase, SeatId};
 use super::socket::{Client, Gone, NoHead};
-use super::stream::{End, EventSource, StreamRequest, pump};
+use super::stream::{End, EventSource, StreamRequest, pump, stream_head};
 use super::{EVENTS_PATH, Shared};
 use crate::web::respond::ApiError;
 
@@ -26,6 +26,7 @@ pub(super) struct Holder<E, L> {
 impl<E, L> Holder<E, L> {
     fn enter(&self, phase: Phase) {
         self.shared.seats.borrow_mut().enter(self.id, phase);
+        self.shared.note_seats();
         // A stop waits for the last answer, newcomers for somebody who may be asked to leave.
         self.shared.freed.notify(1);
     }
@@ -34,6 +35,7 @@ impl<E, L> Holder<E, L> {
 impl<E, L> Drop for Holder<E, L> {
     fn drop(&mut self) {
         self.shared.seats.borrow_mut().leave(self.id);
+        self.shared.note_seats();
         self.shared.freed.notify(1);
     }
 }
@@ -127,7 +129,7 @@ async fn exchange<E: EventSource, L: LargeRoutes>(
         shared.stats.foreign.fetch_add(1, Ordering::Relaxed);
         return Err(error.into());
     }
-    if head.path() == EVENTS_PATH && matches!(head.verb, Verb::Get) && head.body_bytes == 0 {
+    if head.path() == EVENTS_PATH {
         return events(holder, shared, client, head, peer).await;
     }
     if let Some(most) = shared.large.takes(head) {
@@ -164,6 +166,18 @@ async fn events<E: EventSource, L: LargeRoutes>(
     head: &Head,
     peer: IpAddr,
 ) -> Result<After, Ended> {
+    match head.verb {
+        Verb::Get => {}
+        Verb::Head => {
+            client.write(&stream_head()).await?;
+            return Ok(After::Linger);
+        }
+        _ => {
+            let mut error = ApiError::new(405, "METHOD_NOT_ALLOWED", "This address takes GET.");
+            error.allow = Some("GET, HEAD".to_owned());
+            return Err(error.into());
+        }
+    }
     let request = StreamRequest::parse(head, peer)?;
     let open = shared.seats.borrow().count(|phase| phase == Phase::Stream);
     if open >= shared.config.streams || shared.stopping.get() {

@@ -2,8 +2,8 @@
 //!
 //! Why it exists: `tiny_http` can be ended remotely by a few hundred resets, one huge `Content-Length` or a shortage of
 //! descriptors, and keeps a thread per silent client. Here a connection is a small future in one of a fixed number of
-//! seats ([`seats`]); its head is vetted ([`head`], [`guard`]), its request is written anew for `tiny_http` ([`proxy`]),
-//! event streams ([`stream`]) and large bodies ([`large`]) are answered right here.
+//! seats (`seats`); its head is vetted (`head`, `guard`), its request is written anew for `tiny_http` (`proxy`),
+//! event streams (`stream`) and large bodies (`large`) are answered right here.
 //!
 //! Deliberately not here: what the answers mean. The front knows one path, [`EVENTS_PATH`].
 //!
@@ -11,6 +11,8 @@
 //! and is counted.
 
 mod answer;
+#[cfg(test)]
+mod bench;
 mod connection;
 mod guard;
 mod head;
@@ -36,7 +38,7 @@ use event_listener::Event;
 use smol::future::FutureExt as _;
 use smol::{LocalExecutor, Task};
 
-use crate::base::clock::{Clock, within};
+use crate::base::clock::{Clock, Mono, within};
 use crate::web::respond::ApiError;
 use crate::web::server::{BODY_BYTES_MAX, Backend};
 
@@ -59,7 +61,10 @@ pub const EVENTS_PATH: &str = "/api/v1/events";
 const TURN: Duration = Duration::from_secs(5);
 
 /// After a failed accept (mostly: no descriptor left) it is tried again after this long.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// After a shortage of descriptors one more seat is tried this often.
+const GROW_PAUSE: Duration = Duration::from_secs(5);
 
 /// At a stop, requests in the middle of their answer get this long to end.
 const STOP_TIME: Duration = Duration::from_millis(1000);
@@ -95,7 +100,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             names: vec!["printernizer".to_owned(), "printernizer.local".to_owned()],
-            seats: SeatLimits { seats: 64, kept: 2, per_address: 24, patience: Duration::from_millis(500) },
+            seats: SeatLimits { seats: 64, kept: 2, per_address: 24, patience: Duration::from_millis(250) },
             is_local: |address| address.to_canonical().is_loopback(),
             head_bytes: 8 * 1024,
             head_time: Duration::from_secs(10),
@@ -235,10 +240,14 @@ async fn accept<'x, E: EventSource + 'static, L: LargeRoutes + 'static>(
 ) {
     let mut stop = std::pin::pin!(stop);
     let mut failing = false;
+    let mut grow_at = Mono::default();
     loop {
         beat();
-        shared.note_seats();
         let now = shared.clock.now().mono;
+        if now >= grow_at {
+            shared.seats.borrow_mut().grow();
+            grow_at = now.after(GROW_PAUSE);
+        }
         let freed = shared.freed.listen();
         let hold = shared.seats.borrow().hold_until(now);
         let wake = within(&shared.clock, TURN, async {
@@ -269,11 +278,12 @@ async fn accept<'x, E: EventSource + 'static, L: LargeRoutes + 'static>(
                 }
                 if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) {
                     // A silent connection is worth less than a new one.
-                    let sacrificed = shared.seats.borrow_mut().sacrifice();
-                    if let Some(task) = sacrificed.and_then(|id| tasks.get_mut(id.index)) {
+                    let given_up = shared.seats.borrow_mut().shrink();
+                    if let Some(task) = given_up.and_then(|id| tasks.get_mut(id.index)) {
                         *task = None;
                         shared.stats.evicted.fetch_add(1, Ordering::Relaxed);
                     }
+                    grow_at = shared.clock.now().mono.after(GROW_PAUSE);
                 }
                 shared.clock.sleep(ACCEPT_PAUSE).await;
             }
@@ -322,6 +332,7 @@ fn welcome<'x, E: EventSource + 'static, L: LargeRoutes + 'static>(
         }
     };
     shared.stats.accepted.fetch_add(1, Ordering::Relaxed);
+    shared.note_seats();
     let holder = Holder { shared: Rc::clone(shared), id };
     let counted = Rc::clone(shared);
     let task = executor.spawn(async move {

@@ -3,8 +3,12 @@
 //! An answer is taken in whole before the first byte goes to the client. So a slow client never holds a handler thread,
 //! an answer that was cut short becomes a 500 instead of half a page, and its length is known. Memory for that is
 //! reserved before the request goes out ([`Gate`]): at most [`ProxyLimits::answers_bytes`] for all clients together.
+//!
+//! So are descriptors: where `tiny_http` cannot get one, it ends for good (and is started anew, which costs threads and
+//! time). The gate keeps [`TURN_DESCRIPTORS`] for each turn occupied and lets them go just before they are needed.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
@@ -39,6 +43,12 @@ pub struct ProxyLimits {
 const REVIVAL_TRIES: u32 = 20;
 const REVIVAL_PAUSE: Duration = Duration::from_millis(50);
 
+/// What one request takes: our end of the socket, `tiny_http`'s end, and its copy of that.
+const TURN_DESCRIPTORS: usize = 3;
+
+/// How often a gate that is short of descriptors looks for free ones.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
+
 /// First and later room for an answer; most are below 4 KiB.
 const GROW_BYTES: usize = 4096;
 
@@ -50,6 +60,8 @@ const ANSWER_HEADERS_MAX: usize = 24;
 pub(super) struct Gate {
     turns: Cell<usize>,
     bytes: Cell<usize>,
+    spare: RefCell<Vec<File>>,
+    spare_wanted: usize,
     given_back: Event,
 }
 
@@ -63,23 +75,53 @@ pub(super) struct Share {
 
 impl Gate {
     pub(super) fn new(limits: &ProxyLimits) -> Rc<Gate> {
-        Rc::new(Gate {
+        let gate = Gate {
             turns: Cell::new(limits.at_once),
             bytes: Cell::new(limits.answers_bytes),
+            spare: RefCell::new(Vec::new()),
+            spare_wanted: limits.at_once * TURN_DESCRIPTORS,
             given_back: Event::new(),
-        })
+        };
+        gate.stock_up();
+        Rc::new(gate)
     }
 
-    async fn pass(self: &Rc<Self>, bytes: usize) -> Share {
+    /// Occupies descriptors again, as far as there are any.
+    fn stock_up(&self) {
+        let mut spare = self.spare.borrow_mut();
+        while spare.len() < self.spare_wanted {
+            match File::open("/dev/null") {
+                Ok(file) => spare.push(file),
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// Waits for a turn, for `bytes` of memory and for descriptors.
+    async fn pass(self: &Rc<Self>, clock: &Clock, bytes: usize) -> Share {
         loop {
             let listener = self.given_back.listen();
-            if self.turns.get() > 0 && self.bytes.get() >= bytes {
+            if self.turns.get() == 0 || self.bytes.get() < bytes {
+                listener.await;
+            } else if self.let_go() {
                 self.turns.set(self.turns.get() - 1);
                 self.bytes.set(self.bytes.get() - bytes);
                 return Share { gate: Rc::clone(self), turn: true, bytes };
+            } else {
+                smol::future::or(listener, clock.sleep(SHORTAGE_PAUSE)).await;
+                self.stock_up();
             }
-            listener.await;
         }
+    }
+
+    /// Frees the descriptors of one turn, if they are there.
+    fn let_go(&self) -> bool {
+        let mut spare = self.spare.borrow_mut();
+        let rest = spare.len().checked_sub(TURN_DESCRIPTORS);
+        if let Some(rest) = rest {
+            spare.truncate(rest);
+        }
+        rest.is_some()
     }
 }
 
@@ -90,6 +132,7 @@ impl Share {
         self.bytes = self.bytes.min(bytes);
         if std::mem::take(&mut self.turn) {
             self.gate.turns.set(self.gate.turns.get() + 1);
+            self.gate.stock_up();
         }
         // Everybody looks again: the first in line may need more bytes than were given back.
         self.gate.given_back.notify(usize::MAX);
@@ -125,7 +168,7 @@ pub(super) async fn forward(
     head: &Head,
     body: &[u8],
 ) -> Result<Answer, ApiError> {
-    let share = within(clock, limits.turn_time, gate.pass(limits.answer_bytes)).await;
+    let share = within(clock, limits.turn_time, gate.pass(clock, limits.answer_bytes)).await;
     let mut share =
         share.ok_or_else(|| ApiError::busy("Too many requests at once. Try again shortly.", 2))?;
     let request = rewrite(peer, head, body);
@@ -341,16 +384,33 @@ mod tests {
             handler_time: Duration::from_secs(1),
         };
         let gate = Gate::new(&limits);
-        smol::block_on(async {
-            let mut first = gate.pass(100).await;
-            let second = gate.pass(100).await;
-            assert!(smol::future::poll_once(gate.pass(100)).await.is_none());
-            first.settle(30);
-            // A turn is free and 120 bytes are.
-            let third = smol::future::poll_once(gate.pass(100)).await.expect("free");
-            assert!(smol::future::poll_once(gate.pass(10)).await.is_none());
-            drop((first, second, third));
-        });
+        let clock = Clock::manual(crate::base::clock::RELEASE_FLOOR);
+        let pass = |bytes| smol::future::block_on(smol::future::poll_once(gate.pass(&clock, bytes)));
+        let mut first = pass(100).expect("free");
+        let second = pass(100).expect("free");
+        assert!(pass(100).is_none());
+        first.settle(30);
+        // A turn is free and 120 bytes are.
+        let third = pass(100).expect("free");
+        assert!(pass(10).is_none());
+        drop((first, second, third));
         assert_eq!((gate.turns.get(), gate.bytes.get()), (2, 250));
+        assert_eq!(gate.spare.borrow().len(), 2 * TURN_DESCRIPTORS);
+    }
+
+    #[test]
+    fn no_turn_without_descriptors() {
+        let limits = ProxyLimits { at_once: 1, ..super::super::Config::default().proxy };
+        let gate = Gate::new(&limits);
+        let clock = Clock::manual(crate::base::clock::RELEASE_FLOOR);
+        // As if other rooms had taken them all.
+        gate.spare.borrow_mut().clear();
+        smol::block_on(async {
+            let mut passing = std::pin::pin!(gate.pass(&clock, 10));
+            assert!(smol::future::poll_once(passing.as_mut()).await.is_none());
+            clock.advance(SHORTAGE_PAUSE);
+            // There are some again.
+            passing.await;
+        });
     }
 }

@@ -12,6 +12,12 @@ use std::time::Duration;
 
 use crate::base::clock::Mono;
 
+/// Seats given up at each shortage of descriptors; a few, so that the others in the house find some as well.
+const SHRINK_SEATS: usize = 4;
+
+/// Seats that are always there: a page, its stream and the two of loopback.
+const CAP_MIN: usize = 8;
+
 /// How many may sit.
 #[derive(Clone, Copy, Debug)]
 pub struct SeatLimits {
@@ -69,13 +75,15 @@ pub struct Seats {
     limits: SeatLimits,
     seats: Vec<Option<Seat>>,
     turns: u64,
+    /// Seats in use at most: fewer than there are while descriptors are short.
+    cap: usize,
 }
 
 impl Seats {
     /// An empty table.
     #[must_use]
     pub fn new(limits: SeatLimits) -> Seats {
-        Seats { limits, seats: vec![None; limits.seats], turns: 0 }
+        Seats { limits, seats: vec![None; limits.seats], turns: 0, cap: limits.seats }
     }
 
     /// Seats taken.
@@ -95,15 +103,16 @@ impl Seats {
         let address = network(address);
         let same = self.seats.iter().flatten().filter(|seat| seat.address == address).count();
         let index = if same >= self.limits.per_address {
-            match self.impatient(now, |seat| seat.address == address) {
+            // An address harms only itself here, so its patience does not matter.
+            match self.impatient(now, Duration::ZERO, |seat| seat.address == address) {
                 Some(index) => index,
                 None => return Admission::AddressFull,
             }
         } else {
-            let free = self.seats.iter().position(Option::is_none);
+            let free = self.seats.iter().position(Option::is_none).filter(|_| self.taken() < self.cap);
             match free.filter(|_| local || self.lan_seat_is_free()) {
                 Some(index) => index,
-                None => match self.impatient(now, |seat| local || !seat.local) {
+                None => match self.impatient(now, self.limits.patience, |seat| local || !seat.local) {
                     Some(index) => index,
                     None => return Admission::Full,
                 },
@@ -119,17 +128,17 @@ impl Seats {
 
     fn lan_seat_is_free(&self) -> bool {
         let lan = self.seats.iter().flatten().filter(|seat| !seat.local).count();
-        lan + self.limits.kept < self.limits.seats
+        lan + self.limits.kept < self.cap
     }
 
     /// The seat of the longest waiting connection whose patience is over.
-    fn impatient(&self, now: Mono, fits: impl Fn(&Seat) -> bool) -> Option<usize> {
+    fn impatient(&self, now: Mono, patience: Duration, fits: impl Fn(&Seat) -> bool) -> Option<usize> {
         let waiting =
             self.seats.iter().flatten().filter(|seat| fits(seat)).filter_map(|seat| match seat.phase {
                 Phase::Waiting(since) => Some((since, seat.id.index)),
                 Phase::Busy | Phase::Stream => None,
             });
-        waiting.min().filter(|(since, _)| now.since(*since) >= self.limits.patience).map(|(_, index)| index)
+        waiting.min().filter(|(since, _)| now.since(*since) >= patience).map(|(_, index)| index)
     }
 
     /// Notes what the connection does now; nothing where the seat has a new holder.
@@ -150,8 +159,10 @@ impl Seats {
         }
     }
 
-    /// Frees the seat of the longest waiting connection whatever its patience: descriptors have run out.
-    pub fn sacrifice(&mut self) -> Option<SeatId> {
+    /// Descriptors have run out: from now on there are fewer seats than are taken, and the longest waiting connection
+    /// loses its own, whatever its patience.
+    pub fn shrink(&mut self) -> Option<SeatId> {
+        self.cap = self.taken().saturating_sub(SHRINK_SEATS).max(CAP_MIN).min(self.cap);
         let waiting = self.seats.iter().flatten().filter_map(|seat| match seat.phase {
             Phase::Waiting(since) => Some((since, seat.id.index, seat.id)),
             Phase::Busy | Phase::Stream => None,
@@ -161,12 +172,17 @@ impl Seats {
         Some(id)
     }
 
+    /// Descriptors were no problem for a while: one more seat, up to the limit.
+    pub fn grow(&mut self) {
+        self.cap = (self.cap + 1).min(self.limits.seats);
+    }
+
     /// Until when newcomers are left in the backlog: while no seat for the LAN is free, but one will be when somebody's
     /// patience is over. `None` means accept: there is a seat, or all are busy and waiting would help nobody (and would
     /// keep loopback out).
     #[must_use]
     pub fn hold_until(&self, now: Mono) -> Option<Mono> {
-        if self.lan_seat_is_free() && self.taken() < self.limits.seats {
+        if self.lan_seat_is_free() && self.taken() < self.cap {
             return None;
         }
         let waiting = self.seats.iter().flatten().filter_map(|seat| match seat.phase {
@@ -208,7 +224,8 @@ mod tests {
     fn one_address_cannot_take_every_seat() {
         let mut seats = Seats::new(LIMITS);
         for _ in 0..3 {
-            assert!(matches!(seats.admit(lan(1), false, Mono(0)), Admission::Seat(_)));
+            let Admission::Seat(id) = seats.admit(lan(1), false, Mono(0)) else { panic!("full") };
+            seats.enter(id, Phase::Busy);
         }
         assert_eq!(seats.admit(lan(1), false, Mono(0)), Admission::AddressFull);
         assert_eq!(seats.admit("::ffff:10.0.0.1".parse().unwrap(), false, Mono(0)), Admission::AddressFull);
@@ -220,7 +237,8 @@ mod tests {
         let mut seats = Seats::new(LIMITS);
         for host in 1..4 {
             let address = format!("2001:db8::{host}").parse().unwrap();
-            assert!(matches!(seats.admit(address, false, Mono(0)), Admission::Seat(_)));
+            let Admission::Seat(id) = seats.admit(address, false, Mono(0)) else { panic!("full") };
+            seats.enter(id, Phase::Stream);
         }
         assert_eq!(seats.admit("2001:db8::ffff".parse().unwrap(), false, Mono(0)), Admission::AddressFull);
         assert!(matches!(
@@ -281,10 +299,12 @@ mod tests {
             assert!(matches!(seats.admit(lan(1), false, Mono(0)), Admission::Seat(_)));
         }
         assert!(matches!(seats.admit(lan(2), false, Mono(0)), Admission::Seat(_)));
-        assert_eq!(seats.admit(lan(1), false, Mono(499)), Admission::AddressFull);
-        let Admission::Seat(id) = seats.admit(lan(1), false, Mono(500)) else { panic!("full") };
-        assert_eq!(id.index, 0);
-        assert_eq!(seats.taken(), 4);
+        let Admission::Seat(id) = seats.admit(lan(1), false, Mono(1)) else { panic!("full") };
+        assert_eq!((id.index, seats.taken()), (0, 4));
+        for seat in seats.seats.iter_mut().flatten() {
+            seat.phase = Phase::Busy;
+        }
+        assert_eq!(seats.admit(lan(1), false, Mono(9000)), Admission::AddressFull);
     }
 
     #[test]
@@ -293,8 +313,33 @@ mod tests {
         let Admission::Seat(busy) = seats.admit(lan(1), false, Mono(0)) else { panic!("full") };
         seats.enter(busy, Phase::Busy);
         let Admission::Seat(waiting) = seats.admit(lan(2), false, Mono(5)) else { panic!("full") };
-        assert_eq!(seats.sacrifice(), Some(waiting));
-        assert_eq!(seats.sacrifice(), None);
+        assert_eq!(seats.shrink(), Some(waiting));
+        assert_eq!(seats.shrink(), None);
         assert_eq!(seats.taken(), 1);
+    }
+
+    #[test]
+    fn a_shortage_of_descriptors_makes_the_room_smaller_for_a_while() {
+        let limits = SeatLimits { seats: 20, kept: 2, ..LIMITS };
+        let mut seats = Seats::new(limits);
+        for host in 0..18 {
+            assert!(matches!(seats.admit(lan(host), false, Mono(0)), Admission::Seat(_)));
+        }
+        seats.shrink();
+        assert_eq!((seats.cap, seats.taken()), (14, 17));
+        // A newcomer takes the seat of one that waits; there are not more than before.
+        assert_eq!(seats.admit(lan(30), false, Mono(1)), Admission::Full);
+        assert!(matches!(seats.admit(lan(30), false, Mono(600)), Admission::Seat(_)));
+        assert_eq!(seats.taken(), 17);
+        for _ in 0..100 {
+            seats.grow();
+        }
+        assert_eq!(seats.cap, 20);
+        assert!(matches!(seats.admit(lan(31), false, Mono(601)), Admission::Seat(_)));
+        assert_eq!(seats.taken(), 18);
+        for _ in 0..100 {
+            seats.shrink();
+        }
+        assert_eq!(seats.cap, CAP_MIN);
     }
 }

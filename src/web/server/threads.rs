@@ -14,7 +14,7 @@ use embedded_svc::http::server::{Connection as _, Handler};
 
 use super::TinyConnection;
 use super::router::write;
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Mono};
 use crate::web::respond::ApiError;
 
 /// Handler threads: one may be slow (see [`super::SlowLane`]), the other goes on answering.
@@ -32,6 +32,10 @@ pub const STOP_WAIT: Duration = Duration::from_millis(1500);
 
 /// A failed new start of `tiny_http` is tried again after this long; it happens while descriptors are short.
 const REOPEN_WAIT: Duration = Duration::from_millis(250);
+
+/// Between two new starts there is at least this long: the threads of a dead `tiny_http` linger for five seconds, and
+/// without a pace a shortage of descriptors piled up eighty of them.
+const REOPEN_PACE: Duration = Duration::from_secs(2);
 
 /// How the server is set up.
 #[derive(Clone, Debug)]
@@ -175,6 +179,8 @@ struct Current {
     server: Option<Arc<tiny_http::Server>>,
     /// How many were opened; numbers the sockets, so that a dying server removes its own file and no other.
     opened: u64,
+    /// When the last new one was opened.
+    reopened: Option<Mono>,
 }
 
 /// The running server. Stop it with [`Server::stop`]; dropping it stops it too.
@@ -213,7 +219,7 @@ impl Server {
             beat,
             backend: Arc::clone(&backend),
             stats: Arc::clone(&stats),
-            current: Mutex::new(Current { server: Some(server), opened: 0 }),
+            current: Mutex::new(Current { server: Some(server), opened: 0, reopened: None }),
             stop: AtomicBool::new(false),
             alive: Mutex::new(HANDLERS),
             ended: Condvar::new(),
@@ -342,6 +348,13 @@ impl<H: Handler<TinyConnection>> Shared<H> {
         if self.stop.load(Ordering::Acquire) {
             return;
         }
+        let now = self.clock.now().mono;
+        if current.reopened.is_some_and(|last| now.since(last) < REOPEN_PACE) {
+            drop(current);
+            self.backend.lost.store(true, Ordering::Release);
+            thread::park_timeout(REOPEN_WAIT);
+            return;
+        }
         if let Some(dead) = current.server.take() {
             // The other thread may be waiting on it.
             dead.unblock();
@@ -351,6 +364,7 @@ impl<H: Handler<TinyConnection>> Shared<H> {
                 let server = Arc::new(server);
                 self.backend.replace(socket, &server);
                 current.opened += 1;
+                current.reopened = Some(now);
                 current.server = Some(server);
                 self.stats.restarts.fetch_add(1, Ordering::Relaxed);
                 log::warn!("web: tiny_http was started anew");

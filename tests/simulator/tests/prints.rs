@@ -359,3 +359,15 @@ fn overridden_fields_hold_until_they_are_cleared() {
     watched.order(Command::ClearFields);
     assert_eq!(watched.state["layer_num"], 0);
 }
+
+#[test]
+fn a_withheld_number_of_layers_comes_with_the_next_full_report() {
+    let mut watched = Watched::new(Model::P1s);
+    watched.start(PrintPlan { withholds_layer_count: true, ..cloud() });
+    watched.advance(1_000.0);
+    assert_eq!(
+        (&watched.state["gcode_state"], &watched.state["total_layer_num"]),
+        (&json!("RUNNING"), &json!(0))
+    );
+    assert_eq!(watched.full()["total_layer_num"], 50);
+}

@@ -181,3 +181,14 @@ fn dropping_a_printer_ends_its_sessions_and_frees_its_port() {
     let again = Printer::start(config).unwrap();
     Client::subscribed(again.addr(), SERIAL, CODE);
 }
+
+#[test]
+fn printers_listen_on_the_newer_internet_too() {
+    let host = "::1".parse().unwrap();
+    let config = Config { host, ..Config::manual(Model::P1s, SERIAL, CODE) };
+    let printer = match Printer::start(config) {
+        Ok(printer) => printer,
+        Err(error) => return println!("no loopback for IPv6 on this machine: {error}"),
+    };
+    Client::subscribed(printer.addr(), SERIAL, CODE).pushall(SERIAL);
+}

@@ -289,7 +289,10 @@ impl Engine {
                 Reaction::Publish(message) => self.publish(message.to_string().as_bytes()),
                 Reaction::Full => match &self.replay {
                     Some(replay) => self.publish(replay.full().as_bytes()),
-                    None => self.report_fully(),
+                    None => {
+                        self.machine.reveal_layer_count();
+                        self.report_fully();
+                    }
                 },
                 Reaction::Report if self.replay.is_none() => self.report(),
                 Reaction::Report => {}

@@ -4,7 +4,7 @@
 //! Such keys protect nothing. They exist because printers present RSA leaves and ring cannot make RSA keys.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use num_bigint::BigUint;
 use ring::digest::{SHA256, digest};
@@ -37,18 +37,17 @@ impl RsaKey {
     /// The key for `seed`, from the process-wide cache if it was made before.
     #[must_use]
     pub fn from_seed(seed: &str, bits: u64) -> Arc<Self> {
-        static CACHE: Mutex<BTreeMap<(String, u64), Arc<RsaKey>>> = Mutex::new(BTreeMap::new());
-        let name = (seed.to_owned(), bits);
-        if let Some(key) = lock(&CACHE).get(&name) {
-            return Arc::clone(key);
-        }
-        // Made outside the lock: printers that start at the same time make their keys side by side.
-        let key = Arc::new(Self::generate(seed, bits));
-        let mut cache = lock(&CACHE);
-        if cache.len() >= CACHE_MAX {
-            cache.clear();
-        }
-        Arc::clone(cache.entry(name).or_insert(key))
+        type Place = Arc<OnceLock<Arc<RsaKey>>>;
+        static CACHE: Mutex<BTreeMap<(String, u64), Place>> = Mutex::new(BTreeMap::new());
+        let place = {
+            let mut cache = lock(&CACHE);
+            if cache.len() >= CACHE_MAX {
+                cache.clear();
+            }
+            Arc::clone(cache.entry((seed.to_owned(), bits)).or_default())
+        };
+        // Made outside the cache's lock: different keys are made side by side, and the same one only once.
+        Arc::clone(place.get_or_init(|| Arc::new(Self::generate(seed, bits))))
     }
 
     fn generate(seed: &str, bits: u64) -> Self {

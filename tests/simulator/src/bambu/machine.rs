@@ -1,14 +1,14 @@
-//! The printer's inside: heaters, trays and the print that is under way. Pure apart from the time that it is told
-//! and the wall clock's seconds for two fields; a seeded generator makes its noise.
+//! The printer's inside: heaters, trays and the print that is under way. Pure: it is told how much time has passed
+//! (only its names look at the wall clock, for two fields), and a seeded generator makes its noise.
 
 use std::collections::VecDeque;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::model::Model;
+use super::names::{self, Names};
 use super::plan::{self, CancelEnd, PrintPlan, Segment, Source, Step};
 use super::tray::{Unit, default_units};
-use crate::wait::epoch_seconds;
 
 /// Degrees Celsius of the room.
 const ROOM: f64 = 24.0;
@@ -34,20 +34,6 @@ impl Heater {
         let goal = self.target.max(ROOM);
         self.current += (goal - self.current) * (1.0 - (-seconds / self.constant_s).exp());
     }
-}
-
-/// What the printer says about a print: its names and ids, kept until the next one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields carry the protocol's own names")]
-pub struct Names {
-    pub gcode_file: String,
-    pub subtask_name: String,
-    pub print_type: String,
-    pub project_id: String,
-    pub profile_id: String,
-    pub task_id: String,
-    pub subtask_id: String,
-    pub start_time: String,
 }
 
 /// Why a print stands still.
@@ -137,7 +123,7 @@ impl Machine {
         Self {
             model,
             state: "IDLE",
-            names: Names { print_type: idle_type(model).into(), ..idle_ids(model) },
+            names: Names::idle(model),
             plate: 1,
             percent: 0,
             remaining_minutes: 0,
@@ -275,6 +261,14 @@ impl Machine {
         };
     }
 
+    /// Shows the number of layers, which a plan may have withheld; a full report does it.
+    pub fn reveal_layer_count(&mut self) {
+        let Some(plan) = self.plan.as_ref().filter(|_| matches!(self.state, "RUNNING" | "PAUSE")) else {
+            return;
+        };
+        self.layer_count = if plan.source == Source::Calibration { 0 } else { plan.layers };
+    }
+
     /// Simulated seconds until the next step of the print; `None` when nothing will happen by itself.
     #[must_use]
     pub fn until_next_step(&self) -> Option<f64> {
@@ -285,8 +279,7 @@ impl Machine {
     /// Lets `seconds` of simulated time pass, at most up to [`Machine::until_next_step`], and takes that step
     /// when it is due. Tells whether a step was taken, with the message that goes with it.
     pub fn advance(&mut self, seconds: f64) -> Option<Option<Value>> {
-        let count = self.nozzles.len();
-        for heater in self.nozzles.iter_mut().take(count) {
+        for heater in &mut self.nozzles {
             heater.advance(seconds);
         }
         self.bed.advance(seconds);
@@ -337,9 +330,9 @@ impl Machine {
         let (Some(segment), Some(plan)) = (self.current.clone(), self.plan.clone()) else { return None };
         let mut message = None;
         match segment.step {
-            Step::Announce => message = Some(self.echo(&plan)),
+            Step::Announce => message = Some(names::echo(&plan, self.prints_started)),
             Step::ShowNames => {
-                self.take_names(&plan);
+                self.names = Names::of(&plan, self.model, self.prints_started);
                 self.state = "IDLE";
                 self.error = 0;
             }
@@ -350,9 +343,10 @@ impl Machine {
                 self.stage = stages.first().copied().unwrap_or(0);
                 self.stages = stages;
                 self.layer = 0;
-                self.layer_count = if plan.source == Source::Calibration { 0 } else { plan.layers };
-                // An oddity seen on the A1: the percentage of the calibration, or of nothing in particular.
                 self.percent = 0;
+                if !plan.withholds_layer_count {
+                    self.reveal_layer_count();
+                }
                 self.remaining_minutes = minutes(plan.print_seconds + plan.calibration_seconds);
                 self.heat(140.0, plan.bed_temperature);
             }
@@ -386,7 +380,7 @@ impl Machine {
     }
 
     fn prepare(&mut self, plan: &PrintPlan) {
-        self.take_names(plan);
+        self.names = Names::of(plan, self.model, self.prints_started);
         self.state = "PREPARE";
         self.plate = plan.plate;
         self.prepare_percent = if plan.source == Source::Screen { 100 } else { 0 };
@@ -401,12 +395,12 @@ impl Machine {
         self.state = state;
         if state == "FINISH" && plan.source != Source::Calibration {
             self.percent = 100;
-            self.layer = self.layer_count;
+            self.layer = plan.layers;
         }
         self.remaining_minutes = 0;
         self.stages.clear();
         self.stage = self.model.no_stage();
-        self.names.print_type = idle_type(self.model).into();
+        self.names.print_type = names::idle_type(self.model).into();
         if !self.model.hides_the_file() {
             self.names.gcode_file.clear();
         }
@@ -453,94 +447,6 @@ impl Machine {
             let turn = usize::try_from(self.layer).unwrap_or(0) % plan.trays.len();
             self.tray_now = plan.trays.get(turn).copied().unwrap_or(255);
         }
-    }
-
-    fn take_names(&mut self, plan: &PrintPlan) {
-        let shown = shown_name(&plan.name);
-        let cloud_id = self.cloud_id();
-        let (gcode_file, subtask_name) = match (plan.source, self.model.hides_the_file()) {
-            (Source::Calibration, _) => {
-                ("/usr/etc/print/auto_cali_for_user.gcode".into(), "auto_cali_for_user".into())
-            }
-            (_, true) => (format!("/data/Metadata/plate_{}.gcode", plan.plate), shown),
-            (Source::Cloud, false) => (format!("{shown}.3mf"), shown),
-            (Source::Lan, false) => (format!("{shown}.gcode.3mf"), shown),
-            (Source::Screen, false) => (format!("{shown}.3mf"), format!("{shown}.3mf")),
-        };
-        let ids = match plan.source {
-            Source::Cloud => Names {
-                project_id: cloud_id.clone(),
-                profile_id: (526_202_342 + u64::from(self.prints_started)).to_string(),
-                task_id: cloud_id.clone(),
-                subtask_id: cloud_id,
-                ..Names::default()
-            },
-            // The newer models count LAN prints in the task id and leave the subtask's empty.
-            Source::Lan if self.model.packs_temperatures() => Names {
-                project_id: "0".into(),
-                profile_id: "0".into(),
-                task_id: (9_011 + u64::from(self.prints_started)).to_string(),
-                ..Names::default()
-            },
-            Source::Lan | Source::Screen | Source::Calibration => idle_ids(self.model),
-        };
-        let print_type = match plan.source {
-            Source::Cloud => "cloud",
-            Source::Lan | Source::Screen => "local",
-            Source::Calibration => "system",
-        };
-        let start_time = match self.model.hides_the_file() {
-            true => epoch_seconds().to_string(),
-            false => "0".into(),
-        };
-        self.names = Names { gcode_file, subtask_name, print_type: print_type.into(), start_time, ..ids };
-    }
-
-    fn cloud_id(&self) -> String {
-        (626_732_161 + u64::from(self.prints_started)).to_string()
-    }
-
-    /// The order as it comes back on the report topic.
-    fn echo(&self, plan: &PrintPlan) -> Value {
-        let is_cloud = plan.source == Source::Cloud;
-        let id = if is_cloud { self.cloud_id() } else { "0".into() };
-        let url = if is_cloud {
-            format!("https://storage.invalid/models/{id}.3mf?X-Amz-Signature=not-for-logs")
-        } else {
-            format!("ftp:///{}.gcode.3mf", shown_name(&plan.name))
-        };
-        let job_id: Value =
-            if is_cloud { json!(626_732_161 + u64::from(self.prints_started)) } else { json!("") };
-        json!({"print": {
-            "sequence_id": "0", "command": "project_file",
-            "param": format!("Metadata/plate_{}.gcode", plan.plate),
-            "project_id": id, "profile_id": id, "task_id": id, "subtask_id": id, "job_id": job_id,
-            "design_id": "0", "model_id": "", "plate_idx": plan.plate.to_string(), "subtask_name": plan.name,
-            "md5": "00112233445566778899AABBCCDDEEFF", "url": url, "timelapse": false, "bed_leveling": true,
-            "ams_mapping": plan.trays, "use_ams": true, "bed_temp": plan.bed_temperature,
-            "timestamp": epoch_seconds(), "reason": "success", "result": "success",
-        }})
-    }
-}
-
-/// The title as the printer shows it: what a FAT file system cannot hold becomes an underscore.
-fn shown_name(name: &str) -> String {
-    name.chars().map(|c| if r#"<>:"/\|?*"#.contains(c) { '_' } else { c }).collect()
-}
-
-fn idle_type(model: Model) -> &'static str {
-    if model.hides_the_file() { "" } else { "idle" }
-}
-
-fn idle_ids(model: Model) -> Names {
-    let subtask_id = if model.packs_temperatures() { String::new() } else { "0".into() };
-    Names {
-        project_id: "0".into(),
-        profile_id: "0".into(),
-        task_id: "0".into(),
-        subtask_id,
-        start_time: "0".into(),
-        ..Names::default()
     }
 }
 

@@ -25,6 +25,7 @@ pub mod key;
 pub mod machine;
 pub mod model;
 pub mod mqtt;
+pub mod names;
 pub mod observe;
 pub mod plan;
 pub mod printer;

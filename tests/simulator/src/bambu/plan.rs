@@ -88,6 +88,8 @@ pub struct PrintPlan {
     pub cancel_end: CancelEnd,
     /// Goes from the last end to PREPARE without an IDLE between, also when started at the screen.
     pub starts_directly: bool,
+    /// `total_layer_num` keeps its old value until somebody asks for a full report, as it happens on real printers.
+    pub withholds_layer_count: bool,
 }
 
 impl Default for PrintPlan {
@@ -105,6 +107,7 @@ impl Default for PrintPlan {
             outcome: Outcome::Finished,
             cancel_end: CancelEnd::Failed,
             starts_directly: false,
+            withholds_layer_count: false,
         }
     }
 }

@@ -1,0 +1,10 @@
+#![no_main]
+
+#[path = "../src/all.rs"]
+mod all;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mut bytes = b"PK\x03\x04".to_vec();
+    bytes.extend_from_slice(data);
+    all::read(&bytes);
+});
