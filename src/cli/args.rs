@@ -34,6 +34,7 @@ Options:
   --data DIR            keep everything in this directory (self-test: try this directory)
   --listen ADDR         listen here, as 0.0.0.0:8080
   --url URL             events, trace: the running service, as http://printernizer.local:8080
+                        (its password, if it wants one: variable PRINTERNIZER_WEB_PASSWORD)
   -h, --help            print this
 
 Exit code: 0 done, 1 failed, 2 wrong usage or configuration.

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use ureq::Agent;
+use ureq::http::HeaderValue;
 
 use super::Failure;
 use crate::base::logging::line::escape;
+use crate::base::secret::Secret;
 
 /// Bytes of an answer that are read: 200 events of a page at 8 KiB each.
 const ANSWER_BYTES_MAX: u64 = 2 * 1024 * 1024;
@@ -24,6 +26,7 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(40);
 pub struct Client {
     agent: Agent,
     base: String,
+    password: Option<Secret>,
 }
 
 /// Why there is no answer.
@@ -99,7 +102,13 @@ impl Client {
             .user_agent(concat!("printernizer/", env!("CARGO_PKG_VERSION")))
             .build()
             .into();
-        Ok(Client { agent, base: base.to_owned() })
+        Ok(Client { agent, base: base.to_owned(), password: None })
+    }
+
+    /// The same client, which shows `password` with every request.
+    #[must_use]
+    pub fn with_password(self, password: Option<Secret>) -> Client {
+        Client { password, ..self }
     }
 
     /// `GET path`; the body of a good answer.
@@ -138,6 +147,17 @@ impl Client {
         let mut request = self.agent.get(format!("{}{path}", self.base)).header("Accept", accept);
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last.to_string());
+        }
+        if let Some(password) = &self.password {
+            let ascii = password.reveal().is_ascii();
+            let value = HeaderValue::from_str(&format!("Bearer {}", password.reveal()));
+            let Some(mut value) = value.ok().filter(|_| ascii) else {
+                // The client library sends no other header than an ASCII one.
+                let what = "this command can only send a password of ASCII characters";
+                return Err(ClientError::Refused(what.to_owned()));
+            };
+            value.set_sensitive(true);
+            request = request.header("Authorization", value);
         }
         let answer = request.call().map_err(|error| {
             ClientError::Unreachable(format!(

@@ -15,6 +15,7 @@ use super::{Failure, complain, load, say};
 use crate::base::backoff::{Backoff, BackoffConfig};
 use crate::base::clock::Clock;
 use crate::base::logging::line::escape;
+use crate::base::secret::Secret;
 
 /// Events of one page: the most that the API gives.
 const PAGE: u64 = 200;
@@ -28,15 +29,24 @@ const RECONNECT: BackoffConfig =
 /// The longest wait that a service may ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
+/// The variable whose password is shown to the service of `--url`.
+const PASSWORD_VARIABLE: &str = "PRINTERNIZER_WEB_PASSWORD";
+
+/// The service of `--url`, or the one of this device. A private service wants its password even from readers: the one of
+/// this device's configuration goes to this device only, another service gets what the variable names.
 fn client(
     url: Option<&str>,
     options: &Options,
     environment: Vec<(OsString, OsString)>,
 ) -> Result<Client, Failure> {
-    match url {
-        Some(url) => Client::new(url, SILENCE_MAX),
-        None => Client::new(&url_of(load(options, environment)?.config.web.listen), SILENCE_MAX),
+    if let Some(url) = url {
+        let named = environment.into_iter().find(|(name, _)| name == PASSWORD_VARIABLE);
+        let password = named.and_then(|(_, text)| text.into_string().ok()).map(Secret::new);
+        return Ok(Client::new(url, SILENCE_MAX)?.with_password(password));
     }
+    let web = load(options, environment)?.config.web;
+    let password = web.password.filter(|_| web.private);
+    Ok(Client::new(&url_of(web.listen), SILENCE_MAX)?.with_password(password))
 }
 
 /// `events`.
@@ -394,6 +404,29 @@ mod tests {
         );
         let heads = thread.join().unwrap();
         assert!(heads[0].contains("after=2&limit=200") && heads[2].contains("after=6&"));
+    }
+
+    #[test]
+    fn a_private_service_is_shown_its_password() {
+        let (url, thread) = service(vec![GONE, GONE, GONE]);
+        let variables = || vec![(OsString::from(PASSWORD_VARIABLE), OsString::from("a sentence 1"))];
+        let request = TraceRequest { url: Some(url.clone()), seq: 3, ..TraceRequest::default() };
+        assert!(matches!(trace(&request, variables()), Err(Failure::Failed(_))));
+        assert!(matches!(trace(&request, Vec::new()), Err(Failure::Failed(_))));
+        // This device: the password of the configuration, where reading needs it.
+        let mut variables = variables();
+        variables.push(("PRINTERNIZER_WEB_PRIVATE".into(), "true".into()));
+        let listen = Some(OsString::from(url.trim_start_matches("http://")));
+        let options = Options { listen, config: Some("/dev/null".into()), ..Options::default() };
+        let request = TraceRequest { options, seq: 3, ..TraceRequest::default() };
+        assert!(matches!(trace(&request, variables), Err(Failure::Failed(_))));
+        let other = vec![(OsString::from(PASSWORD_VARIABLE), OsString::from("Grüße"))];
+        let request = TraceRequest { url: Some(url), ..TraceRequest::default() };
+        assert!(matches!(trace(&request, other), Err(Failure::Failed(text)) if text.contains("ASCII")));
+        let heads = thread.join().unwrap();
+        assert!(heads[0].contains("authorization: bearer a sentence 1\n"), "{}", heads[0]);
+        assert!(!heads[1].contains("authorization"));
+        assert!(heads[2].contains("authorization: bearer a sentence 1\n"), "{}", heads[2]);
     }
 
     #[test]

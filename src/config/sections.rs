@@ -77,14 +77,14 @@ impl WebConfig {
         Key {
             name: "password",
             help: "Password for everything that changes something. Without one the network is trusted.",
-            allowed: "a text in quotes of 1 to 256 bytes without line breaks",
+            allowed: "a text in quotes of 1 to 256 bytes without line breaks and without blanks around it",
             example: "\"a long sentence\"",
             secret: true,
             set: |web, value| {
-                // Blanks belong to a password: nothing is trimmed.
+                // A header cannot carry blanks at its end: such a password could never be shown.
                 let text = value.text()?;
-                let fits = !text.is_empty()
-                    && text.len() <= PASSWORD_BYTES_MAX
+                let fits = (1..=PASSWORD_BYTES_MAX).contains(&text.len())
+                    && text.trim() == text
                     && !text.chars().any(char::is_control);
                 web.password = fits.then(|| Some(Secret::new(text)))?;
                 Some(())

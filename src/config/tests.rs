@@ -104,6 +104,7 @@ fn secrets_are_in_no_message() {
         "[web]\npassword = 'hunter2' 'x'",
         "[web]\npassword = 'hunter2\\u0000\\n'\npassword = 'hunter2'",
         "[web]\npassword = \"hunter2\\u0000\"",
+        "[web]\npassword = 'hunter2 '",
         "[web]\npassword hunter2",
         "[web]\npassword = ['hunter2']",
         "[web]\npassword = { x = 'hunter2' }",

@@ -5,7 +5,7 @@
 //! that is what the tests are for.
 //!
 //! Bounds: every step waits at most [`STEP_WITHIN`] for anything and writes less than 1 MiB below the given directory.
-//! A step that panics has failed. New steps go into [`STEPS`].
+//! A step that panics has failed. New steps go into `STEPS`.
 
 mod compute;
 mod http;
