@@ -5,14 +5,32 @@
 
 /// Scales a picture whose rows come from top to bottom.
 pub(crate) struct Scaler {
-    source: (u32, u32),
-    target: (u32, u32),
+    across: Ratio,
+    down: Ratio,
     /// Sums of colour times alpha, and of alpha, over one source row spread to the target's columns.
-    across: Vec<[u32; 4]>,
+    columns: Vec<[u32; 4]>,
     /// The same over all rows of the target row in progress.
-    down: Vec<[u64; 4]>,
+    rows: Vec<[u64; 4]>,
     next_row: u64,
     out: Vec<u8>,
+}
+
+/// `source` pixels of the source become `target` pixels, in lowest terms.
+#[derive(Clone, Copy)]
+struct Ratio {
+    source: u32,
+    target: u32,
+}
+
+impl Ratio {
+    fn new(source: u32, target: u32) -> Self {
+        let (mut a, mut b) = (source, target);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        let common = a.max(1);
+        Self { source: source / common, target: target / common }
+    }
 }
 
 impl Scaler {
@@ -21,10 +39,10 @@ impl Scaler {
         debug_assert!(target.0 <= source.0 && target.1 <= source.1 && target.0 > 0 && target.1 > 0);
         let width = target.0 as usize;
         Self {
-            source,
-            target,
-            across: vec![[0; 4]; width],
-            down: vec![[0; 4]; width],
+            across: Ratio::new(source.0, target.0),
+            down: Ratio::new(source.1, target.1),
+            columns: vec![[0; 4]; width],
+            rows: vec![[0; 4]; width],
             next_row: 0,
             out: Vec::with_capacity(width * target.1 as usize * 4),
         }
@@ -32,8 +50,13 @@ impl Scaler {
 
     /// Takes the next row as RGBA.
     pub fn row(&mut self, rgba: &[u8]) {
-        self.spread_across(rgba);
-        let (source, target) = (u64::from(self.source.1), u64::from(self.target.1));
+        let pixels = rgba.as_chunks::<4>().0;
+        if self.across.target == 1 {
+            self.add_across(pixels)
+        } else {
+            self.spread_across(pixels)
+        }
+        let (source, target) = (u64::from(self.down.source), u64::from(self.down.target));
         let mut from = self.next_row * target;
         let end = from + target;
         self.next_row += 1;
@@ -41,9 +64,12 @@ impl Scaler {
             let row_end = (from / source + 1) * source;
             let stop = end.min(row_end);
             let weight = stop - from;
-            for (sums, parts) in self.down.iter_mut().zip(&self.across) {
-                for (sum, part) in sums.iter_mut().zip(parts) {
-                    *sum += u64::from(*part) * weight;
+            for (sums, parts) in self.rows.iter_mut().zip(&self.columns) {
+                // Most of a render is transparent.
+                if parts[3] != 0 {
+                    for (sum, part) in sums.iter_mut().zip(parts) {
+                        *sum += u64::from(*part) * weight;
+                    }
                 }
             }
             if stop == row_end {
@@ -58,29 +84,52 @@ impl Scaler {
         self.out
     }
 
-    fn spread_across(&mut self, rgba: &[u8]) {
-        let (source, target) = (self.source.0, self.target.0);
-        for sums in &mut self.across {
-            *sums = [0; 4];
+    /// A whole number of source pixels for each column.
+    fn add_across(&mut self, pixels: &[[u8; 4]]) {
+        for (sums, group) in self.columns.iter_mut().zip(pixels.chunks_exact(self.across.source as usize)) {
+            let (mut red, mut green, mut blue, mut total) = (0, 0, 0, 0);
+            for pixel in group {
+                let alpha = u32::from(pixel[3]);
+                if alpha != 0 {
+                    red += u32::from(pixel[0]) * alpha;
+                    green += u32::from(pixel[1]) * alpha;
+                    blue += u32::from(pixel[2]) * alpha;
+                    total += alpha;
+                }
+            }
+            *sums = [red, green, blue, total];
         }
-        let mut columns = self.across.iter_mut();
+    }
+
+    /// Source pixels that straddle the borders of columns.
+    fn spread_across(&mut self, pixels: &[[u8; 4]]) {
+        let Ratio { source, target } = self.across;
+        let mut columns = self.columns.iter_mut();
         let Some(mut column) = columns.next() else { return };
-        // How much of the current target column is still to be covered, in units of 1/target of a source pixel.
+        let mut sums = [0u32; 4];
+        // How much of the current column is still to be covered, in units of 1/target of a source pixel.
         let mut open = source;
-        for pixel in rgba.chunks_exact(4) {
-            let &[red, green, blue, alpha] = pixel else { continue };
-            let alpha = u32::from(alpha);
-            let parts = [u32::from(red) * alpha, u32::from(green) * alpha, u32::from(blue) * alpha, alpha];
+        for pixel in pixels {
+            let alpha = u32::from(pixel[3]);
+            let parts = [
+                u32::from(pixel[0]) * alpha,
+                u32::from(pixel[1]) * alpha,
+                u32::from(pixel[2]) * alpha,
+                alpha,
+            ];
             let mut left = target;
             while left > 0 {
                 let weight = left.min(open);
-                for (sum, part) in column.iter_mut().zip(parts) {
-                    *sum += part * weight;
+                if alpha != 0 {
+                    for (sum, part) in sums.iter_mut().zip(parts) {
+                        *sum += part * weight;
+                    }
                 }
                 left -= weight;
                 open -= weight;
                 if open == 0 {
                     open = source;
+                    *column = std::mem::take(&mut sums);
                     match columns.next() {
                         Some(next) => column = next,
                         None => return,
@@ -91,15 +140,15 @@ impl Scaler {
     }
 
     fn finish_row(&mut self) {
-        let area = u64::from(self.source.0) * u64::from(self.source.1);
-        for sums in &mut self.down {
+        // The weights of one target pixel add up to this.
+        let area = u64::from(self.across.source) * u64::from(self.down.source);
+        for sums in &mut self.rows {
             let [red, green, blue, alpha] = *sums;
             *sums = [0; 4];
             if alpha == 0 {
                 self.out.extend_from_slice(&[0; 4]);
                 continue;
             }
-            // 255 at most, since the weights of one target pixel add up to the area.
             let mean = |sum: u64, total: u64| ((sum + total / 2) / total).min(255) as u8;
             self.out.extend_from_slice(&[
                 mean(red, alpha),
