@@ -95,7 +95,7 @@ pub fn add<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     if api.orders.try_send(Order::Watch(Arc::clone(&printer))).is_err() {
         log::error!("{}: the fleet takes no orders; the printer is watched after a restart", printer.id);
     }
-    let state = if enabled { wait_for_connection(api, printer.id) } else { state_of(api, printer.id) };
+    let state = if enabled { wait_for_connection(api, printer.id, None) } else { state_of(api, printer.id) };
     let location = format!("{}/printers/{}", crate::web::server::API, printer.id);
     let stored = stored(api, &printer.id.to_string())?;
     Ok(Reply::json(201, &PrinterView::of(&stored, &state))?.header("Location", location))
@@ -203,8 +203,11 @@ fn delete(txn: &mut Txn<'_>, id: PrinterId, force: bool, connected: bool) -> Res
 
 pub fn connect<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let (printer, entry) = watched(api, call.param("id"))?;
+    let (seen, before) = entry.state.read();
     tell(&entry, Command::Connect)?;
-    let state = wait_for_connection(api, printer.id);
+    // A printer that is connected stays so and has no news.
+    let connected = before.connection == ConnectionState::Monitoring;
+    let state = wait_for_connection(api, printer.id, (!connected).then_some(seen));
     let code =
         if matches!(state.connection, ConnectionState::Failed | ConnectionState::Error) { 503 } else { 200 };
     connection_answer(code, printer.id, &state)
@@ -234,8 +237,9 @@ pub fn trust<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     })?;
     let trusted = Arc::new(trusted);
     api.registry.update(Arc::clone(&trusted));
+    let (seen, _) = entry.state.read();
     tell(&entry, Command::Update(trusted))?;
-    connection_answer(200, id, &wait_for_connection(api, id))
+    connection_answer(200, id, &wait_for_connection(api, id, Some(seen)))
 }
 
 pub fn plate_cleared<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
@@ -433,9 +437,10 @@ fn tell(entry: &Entry, command: Command) -> Result<(), ApiError> {
     }
 }
 
-/// The state once the connection has succeeded or failed, or as it is after [`CONNECT_WAIT`]. While another handler
+/// The state once the connection has succeeded or failed, or as it is after [`CONNECT_WAIT`]. `seen` is the generation of
+/// the state before the watch was told to try: what that says of an earlier attempt is no answer. While another handler
 /// waits, answers at once: two waiting handlers would leave nobody for the page.
-fn wait_for_connection(api: &Api, id: PrinterId) -> Arc<PrinterState> {
+fn wait_for_connection(api: &Api, id: PrinterId, seen: Option<u64>) -> Arc<PrinterState> {
     let Some(_pass) = api.slow.try_enter() else { return state_of(api, id) };
     let deadline = api.clock.now().mono.after(CONNECT_WAIT);
     let settled = smol::block_on(within(&api.clock, CONNECT_WAIT, async {
@@ -446,7 +451,10 @@ fn wait_for_connection(api: &Api, id: PrinterId) -> Arc<PrinterState> {
                 None => api.clock.sleep(Duration::from_millis(5)).await,
             }
         };
-        let (mut seen, mut state) = entry.state.read();
+        let (mut seen, mut state) = match seen {
+            Some(seen) => entry.state.changed(seen).await,
+            None => entry.state.read(),
+        };
         loop {
             use ConnectionState as S;
             match state.connection {
