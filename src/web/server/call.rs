@@ -147,9 +147,14 @@ fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     })
 }
 
-/// serde's message without its position, and cut where it would echo a long value.
+/// serde's message without its position and without the value that came: that may be an access code written as a number.
 fn bare(text: &str) -> String {
     let text = text.rsplit_once(" at line ").map_or(text, |(words, _)| words);
+    let text = match (text.starts_with("invalid "), text.rfind("expected ")) {
+        (true, Some(at)) => text.get(at..).unwrap_or_default(),
+        (true, None) => "this value cannot be used",
+        (false, _) => text,
+    };
     text.chars().take(200).filter(|c| !c.is_control()).collect()
 }
 
