@@ -40,6 +40,11 @@ impl<'a> Field<'a> {
             && serde_json::Deserializer::from_str(self.0).deserialize_seq(Elements(each)).is_ok()
     }
 
+    /// Whether this is written as a text.
+    pub fn is_text(self) -> bool {
+        self.0.starts_with('"')
+    }
+
     /// A text; a number counts as its digits. Lone surrogates become replacement characters.
     pub fn text(self) -> Option<Cow<'a, str>> {
         if self.0.starts_with('"') {

@@ -227,12 +227,12 @@ impl Merge<'_> {
 
     fn field(&mut self, key: &str, value: Field<'_>) {
         match key {
-            "print_type" => self.merged.print_type = self.name(value),
-            "subtask_name" => self.merged.subtask_name = self.name(value),
-            "gcode_file" => self.merged.gcode_file = self.name(value),
-            "subtask_id" => self.merged.subtask_id = self.id(value),
-            "task_id" => self.merged.task_id = self.id(value),
-            "gcode_start_time" => self.merged.start_time = self.id(value),
+            "print_type" => replace(&mut self.merged.print_type, name(value), &mut self.odd),
+            "subtask_name" => replace(&mut self.merged.subtask_name, name(value), &mut self.odd),
+            "gcode_file" => replace(&mut self.merged.gcode_file, name(value), &mut self.odd),
+            "subtask_id" => replace(&mut self.merged.subtask_id, id(value), &mut self.odd),
+            "task_id" => replace(&mut self.merged.task_id, id(value), &mut self.odd),
+            "gcode_start_time" => replace(&mut self.merged.start_time, id(value), &mut self.odd),
             "gcode_file_prepare_percent" => {
                 keep(&mut self.merged.prepare_percent, percent(value), &mut self.odd)
             }
@@ -435,17 +435,6 @@ impl Merge<'_> {
         }
         value
     }
-
-    fn name(&mut self, value: Field<'_>) -> Option<String> {
-        let text = self.value(value.text())?;
-        text::name(&text)
-    }
-
-    /// An identifying number as text; "0" and "" stand for none.
-    fn id(&mut self, value: Field<'_>) -> Option<String> {
-        let text = self.value(value.text())?;
-        Some(text::clean(&text, ID_BYTES_MAX)).filter(|id| !id.is_empty() && id != "0")
-    }
 }
 
 impl Merged {
@@ -455,6 +444,27 @@ impl Merged {
     }
 }
 
+/// A name, or that there is none (""). `None` where the value cannot be a name: a number is none.
+fn name(value: Field<'_>) -> Option<Option<String>> {
+    let text = value.text().filter(|_| value.is_text())?;
+    Some(text::name(&text))
+}
+
+/// An identifying number as text; "0" and "" stand for none. `None` where the value cannot be one.
+fn id(value: Field<'_>) -> Option<Option<String>> {
+    let text = value.text()?;
+    Some(Some(text::clean(&text, ID_BYTES_MAX)).filter(|id| !id.is_empty() && id != "0"))
+}
+
+/// Replaces a value, also by none; what cannot be used costs a count and leaves what was known.
+fn replace<T>(place: &mut T, value: Option<T>, odd: &mut u32) {
+    match value {
+        Some(value) => *place = value,
+        None => *odd += 1,
+    }
+}
+
+/// Keeps a value that can be used; one that cannot costs a count and leaves what was known.
 fn keep<T>(place: &mut Option<T>, value: Option<T>, odd: &mut u32) {
     match value {
         Some(value) => *place = Some(value),
