@@ -124,6 +124,7 @@ impl EventSource for Source {
             bus,
             waiting: VecDeque::new(),
             sent: 0,
+            fresh_from: 0,
             replaying: false,
             api,
         };
@@ -147,6 +148,8 @@ struct Stream {
     waiting: VecDeque<Frame>,
     /// The newest seq that was sent or is part of a sent snapshot.
     sent: u64,
+    /// What was newest at the end of the replay or in the snapshot: older state events are older than what was sent.
+    fresh_from: u64,
     /// The journal is read before the bus.
     replaying: bool,
 }
@@ -170,6 +173,7 @@ impl Stream {
     async fn snapshot(&mut self) -> Result<(), StoreError> {
         let (seq, data) = snapshot::snapshot(&self.api).await?;
         self.sent = self.sent.max(seq);
+        self.fresh_from = self.sent;
         self.waiting.push_back(frame(None, "snapshot", &data));
         Ok(())
     }
@@ -204,6 +208,7 @@ impl Stream {
                 self.waiting.push_back(frame(Some(event.seq), &name, &event.json));
             }
         }
+        self.fresh_from = self.sent;
         Ok(())
     }
 
@@ -216,6 +221,8 @@ impl Stream {
                         return Ok(()); // Part of the replay or the snapshot.
                     }
                     self.sent = seq;
+                } else if envelope.after < self.fresh_from {
+                    return Ok(()); // Waited in the ring while newer things were read from the journal.
                 }
                 let json = envelope.json();
                 if let Some(name) = self.filter.passes(&json) {
