@@ -12,64 +12,67 @@ use crate::printers::registry::ProbeStep;
 /// Deadline of the whole test.
 pub const PROBE_WITHIN: Duration = Duration::from_secs(20);
 
-/// The steps in their order, and which trouble shows that a step failed.
-const STEPS: [(&str, &[ConnectionKind]); 6] = [
-    ("address", &[]),
-    ("port", &[ConnectionKind::Unreachable, ConnectionKind::Refused]),
-    ("tls", &[ConnectionKind::Tls, ConnectionKind::CertificateChanged]),
-    ("serial", &[ConnectionKind::WrongSerial]),
-    ("login", &[ConnectionKind::WrongCode, ConnectionKind::Auth, ConnectionKind::Busy]),
-    ("first_report", &[ConnectionKind::Silent, ConnectionKind::Protocol]),
-];
+/// The steps in their order.
+const STEPS: [&str; 6] = ["address", "port", "tls", "serial", "login", "first_report"];
+
+/// The step that failed, and its trouble.
+type Trouble = (&'static str, SessionEnd);
 
 /// Runs the test. Never takes longer than [`PROBE_WITHIN`].
 pub async fn run(deps: &Deps, mut printer: Printer) -> Vec<ProbeStep> {
-    let silent = SessionEnd {
+    steps(attempt(deps, &mut printer).await)
+}
+
+async fn attempt(deps: &Deps, printer: &mut Printer) -> Result<(), Trouble> {
+    let clock = &deps.clock;
+    let deadline = clock.now().mono.after(PROBE_WITHIN);
+    let left = || deadline.since(clock.now().mono);
+    let late = || SessionEnd {
         kind: ConnectionKind::Silent,
         message: "the printer has not answered in time".into(),
         seen: None,
     };
-    let result =
-        within(&deps.clock, PROBE_WITHIN, attempt(deps, &mut printer)).await.unwrap_or(Err((false, silent)));
-    steps(result)
-}
-
-/// Whether the address was found, and the trouble.
-type Trouble = (bool, SessionEnd);
-
-async fn attempt(deps: &Deps, printer: &mut Printer) -> Result<(), Trouble> {
     if printer.kind != PrinterType::BambuLab {
         let message = "this kind of printer is not supported yet".into();
-        return Err((false, SessionEnd { kind: ConnectionKind::Protocol, message, seen: None }));
+        return Err(("address", SessionEnd { kind: ConnectionKind::Protocol, message, seen: None }));
     }
     // Twice at most: the first time may only learn the serial number.
     for _ in 0..2 {
-        let (reports, clock) = (bambu::Reports::default(), deps.clock.clone());
-        let opened = bambu::Session::open(printer, reports, clock, &deps.mqtt, &deps.resolver).await;
-        let mut session = opened.map_err(|end| (false, end))?;
-        match session.next().await {
-            SessionEvent::SerialLearnt(identity) => {
+        let reports = bambu::Reports::default();
+        let opening = bambu::Session::open(printer, reports, clock.clone(), &deps.mqtt, &deps.resolver);
+        let opened = within(clock, left(), opening).await.unwrap_or_else(|| Err(late()));
+        let mut session = opened.map_err(|end| ("address", end))?;
+        match within(clock, left(), session.next()).await {
+            None => return Err((session.reached(), late())),
+            Some(SessionEvent::SerialLearnt(identity)) => {
                 printer.connection.serial = identity.serial;
                 printer.pin = identity.pin;
             }
-            SessionEvent::Connected(_) | SessionEvent::Report(_) => return Ok(()),
-            SessionEvent::Ended(end) => return Err((true, end)),
+            Some(SessionEvent::Connected(_) | SessionEvent::Report(_)) => return Ok(()),
+            Some(SessionEvent::Ended(end)) => return Err((failed_step(end.kind, session.reached()), end)),
         }
     }
     let message = "the printer shows no serial number".into();
-    Err((true, SessionEnd { kind: ConnectionKind::WrongSerial, message, seen: None }))
+    Err(("serial", SessionEnd { kind: ConnectionKind::WrongSerial, message, seen: None }))
+}
+
+/// The step that a trouble belongs to; where the kind alone does not tell, how far the session got.
+fn failed_step(kind: ConnectionKind, reached: &'static str) -> &'static str {
+    use ConnectionKind as K;
+    match kind {
+        K::Unreachable | K::Refused => "port",
+        K::Tls | K::CertificateChanged => "tls",
+        K::WrongSerial => "serial",
+        K::WrongCode | K::Auth => "login",
+        K::Busy | K::Silent | K::Protocol => reached,
+    }
 }
 
 fn steps(result: Result<(), Trouble>) -> Vec<ProbeStep> {
-    let failed_at = result.as_ref().err().map(|(addressed, end)| {
-        if *addressed {
-            STEPS.iter().position(|(_, kinds)| kinds.contains(&end.kind)).unwrap_or(STEPS.len() - 1)
-        } else {
-            0
-        }
-    });
+    let failed_at =
+        result.as_ref().err().map(|(failed, _)| STEPS.iter().position(|step| step == failed).unwrap_or(0));
     let mut list = Vec::new();
-    for (index, (step, _)) in STEPS.into_iter().enumerate() {
+    for (index, step) in STEPS.into_iter().enumerate() {
         let ok = ProbeStep { step, result: "ok", kind: None, message: None };
         list.push(match (failed_at, &result) {
             (Some(at), Err((_, end))) if index == at => {
@@ -96,8 +99,15 @@ mod tests {
     fn steps_before_the_trouble_are_ok_and_later_ones_are_skipped() {
         let trouble = |kind| SessionEnd { kind, message: "why".into(), seen: None };
         assert_eq!(results(Ok(())), ["ok", "ok", "ok", "ok", "ok", "ok", "skipped"]);
-        let code = results(Err((true, trouble(ConnectionKind::WrongCode))));
+        let code = failed_step(ConnectionKind::WrongCode, "login");
+        let code = results(Err((code, trouble(ConnectionKind::WrongCode))));
         assert_eq!(code, ["ok", "ok", "ok", "ok", "failed", "skipped", "skipped"]);
-        assert_eq!(results(Err((false, trouble(ConnectionKind::Unreachable))))[0], "failed");
+        assert_eq!(results(Err(("address", trouble(ConnectionKind::Unreachable))))[0], "failed");
+    }
+
+    #[test]
+    fn silence_belongs_to_the_step_that_was_under_way() {
+        assert_eq!(failed_step(ConnectionKind::Silent, "tls"), "tls");
+        assert_eq!(failed_step(ConnectionKind::Silent, "first_report"), "first_report");
     }
 }

@@ -4,12 +4,13 @@
 //! a full report and for versions: some machines wedge after a dozen commands.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use smol::future::FutureExt as _;
 
 use super::liveness::{Act, Liveness};
 use super::{Kind, Reports, words};
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Mono};
 use crate::base::secret::Secret;
 use crate::model::Printer;
 use crate::model::status::ConnectionKind;
@@ -25,6 +26,10 @@ const NO_SERIAL: &str = "UNKNOWN";
 /// Bytes of a serial number; real ones have 15.
 const SERIAL_BYTES_MAX: usize = 32;
 
+/// Partial reports count only after the first full one of a session: merged into what was known before an interruption
+/// they would show a print that may be over by now. A printer that ignores the question is believed after this time.
+const FULL_WITHIN: Duration = Duration::from_secs(10);
+
 const PUSH_ALL: &str =
     r#"{"pushing":{"sequence_id":"20000","command":"pushall","version":1,"push_target":1}}"#;
 const GET_VERSION: &str = r#"{"info":{"sequence_id":"20001","command":"get_version"}}"#;
@@ -38,7 +43,12 @@ pub struct Session {
     liveness: Liveness,
     reports: Reports,
     odd: OddCounts,
+    logged_in: bool,
     announced: bool,
+    /// A full report has come in this session.
+    whole: bool,
+    /// When partial reports count without a full one.
+    partial_from: Option<Mono>,
     pending: VecDeque<SessionEvent>,
 }
 
@@ -86,7 +96,10 @@ impl Session {
             liveness: Liveness::new(),
             reports,
             odd: OddCounts::default(),
+            logged_in: false,
             announced: false,
+            whole: false,
+            partial_from: None,
             pending: VecDeque::new(),
         })
     }
@@ -121,6 +134,18 @@ impl Session {
         }
     }
 
+    /// How far the session got, in the words of a connection test.
+    #[must_use]
+    pub fn reached(&self) -> &'static str {
+        if self.logged_in {
+            "first_report"
+        } else if self.observed.get().is_some() {
+            "login"
+        } else {
+            "tls"
+        }
+    }
+
     /// What was merged, to carry over a short interruption.
     #[must_use]
     pub fn into_reports(self) -> Reports {
@@ -137,6 +162,7 @@ impl Session {
         let now = self.clock.now().mono;
         match event {
             MqttEvent::Connected => {
+                self.logged_in = true;
                 if self.serial.is_none() {
                     self.learn_serial();
                 } else {
@@ -152,11 +178,15 @@ impl Session {
                 let applied = self.reports.apply(&payload);
                 self.odd.fields += u64::from(applied.odd);
                 self.odd.malformed += u64::from(applied.kind == Kind::Malformed);
-                if self.liveness.heard(applied.kind, self.reports.is_missing_layers(), now) {
+                self.whole |= applied.kind == Kind::Full;
+                let wanting = !self.whole || self.reports.is_missing_layers();
+                // Before the first report an answer about versions is no sign that reports will come.
+                let told = matches!(applied.kind, Kind::Full | Kind::Delta) || self.announced;
+                if told && self.liveness.heard(applied.kind, wanting, now) {
                     self.ask();
                 }
                 match applied.kind {
-                    Kind::Full | Kind::Delta => self.report(),
+                    Kind::Full | Kind::Delta => self.report(now),
                     // An echo may have told the plate; it is shown with the next report.
                     Kind::Other | Kind::Malformed => {}
                 }
@@ -169,7 +199,10 @@ impl Session {
         }
     }
 
-    fn report(&mut self) {
+    fn report(&mut self, now: Mono) {
+        if !self.whole && self.partial_from.is_none_or(|from| now < from) {
+            return;
+        }
         self.odd.reports += 1;
         if !self.announced {
             self.announced = true;
@@ -214,7 +247,9 @@ impl Session {
         if !self.announced {
             let _ = self.link.publish(&request, GET_VERSION);
         }
-        self.liveness.asked(self.clock.now().mono);
+        let now = self.clock.now().mono;
+        self.partial_from.get_or_insert(now.after(FULL_WITHIN));
+        self.liveness.asked(now);
     }
 
     fn identity(&self) -> Option<Identity> {
