@@ -12,7 +12,7 @@ use crate::base::task::{TaskContext, TaskResult, Wake};
 use crate::model::{Printer, PrinterId, PrinterState, Track};
 use crate::monitor::{probe, watch};
 use crate::printers::registry::{Order, ProbeStep};
-use crate::store::{Read as _, StoreError};
+use crate::store::Read as _;
 
 /// A watch that is told to end says goodbye to its printer within this time.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -33,7 +33,7 @@ pub async fn run(
             Wake::Timer => {}
             Wake::Ready(Ok(Order::Watch(printer))) => {
                 let id = printer.id;
-                let track = deps.store.read(move |view| Ok::<_, StoreError>(view.track(id)?)).await?;
+                let track = deps.store.read(move |view| view.track(id)).await?;
                 start(&supervisor, &deps, printer, track);
             }
             Wake::Ready(Ok(Order::Forget(id))) => supervisor.stop_and_wait(&task_name(id), GOODBYE).await,

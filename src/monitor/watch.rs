@@ -18,7 +18,7 @@ use crate::events::{
     Announcer, ConnectionProgress, DisconnectReason, Event, Flow, JobProgress, PrinterDisconnected,
     PrinterOnly, PrinterRef, StatusUpdate,
 };
-use crate::jobs::record::{Transition, record};
+use crate::jobs::record::{Transition, apply};
 use crate::model::status::{ConnectionKind, ConnectionState, Print, PrinterState, PrinterStatus};
 use crate::model::{Printer, PrinterId, PrinterType};
 use crate::net::mqtt::MqttHandle;
@@ -26,7 +26,7 @@ use crate::net::resolve::Resolver;
 use crate::printers::bambu;
 use crate::printers::driver::{Identity, SessionEnd, SessionEvent};
 use crate::printers::registry::{Command, Entry, Registry};
-use crate::store::{Read as _, Store, StoreError};
+use crate::store::{Read as _, Store, StoreError, Txn};
 
 /// Retries of a printer that is off: quick at first, then twice a minute.
 const RETRY: BackoffConfig =
@@ -34,6 +34,9 @@ const RETRY: BackoffConfig =
 /// Retries where a person is needed: a wrong code tried often can lock a printer, and the fix may happen on its screen.
 const RETRY_USER: BackoffConfig =
     BackoffConfig { first: Duration::from_secs(300), longest: Duration::from_secs(600) };
+/// A connection that held for this time is a success; one that breaks sooner counts as a failure, so that a printer that
+/// throws everybody out after its first words is not asked (and written about) every second.
+const STABLE_AFTER: Duration = Duration::from_secs(60);
 /// At most five state updates a second for a printer.
 const STATE_GAP: Duration = Duration::from_millis(200);
 /// At most one progress event per job in this time.
@@ -118,8 +121,11 @@ struct Watch {
     wanted: bool,
     outage: Outage,
     backoff: Backoff,
+    connected_at: Option<Mono>,
     reports: bambu::Reports,
     flow: Option<Flow>,
+    /// The durable `connecting` of this attempt, if it was one: the root of its causes.
+    root: Option<u64>,
     signature: Option<Signature>,
     first: bool,
     /// Whether the store knows that the printer is offline; it may hold the status before a power cut.
@@ -141,8 +147,10 @@ impl Watch {
             state,
             outage: Outage::default(),
             backoff: Backoff::new(RETRY),
+            connected_at: None,
             reports: bambu::Reports::default(),
             flow: None,
+            root: None,
             signature: None,
             first: true,
             offline_recorded: false,
@@ -248,8 +256,12 @@ impl Watch {
                     self.state.connection_message = Some(end.message);
                     self.disconnected(if silent { DisconnectReason::Silent } else { DisconnectReason::Lost })
                         .await?;
+                    let now = self.deps.clock.now().mono;
+                    if self.connected_at.is_none_or(|at| now.since(at) >= STABLE_AFTER) {
+                        self.backoff.succeed();
+                    }
                     let pause = self.backoff.fail(fastrand::u32(..));
-                    return Ok(Next::Rest(Some(self.deps.clock.now().mono.after(pause))));
+                    return Ok(Next::Rest(Some(now.after(pause))));
                 }
             }
         }
@@ -287,9 +299,13 @@ impl Watch {
     async fn obey(&mut self, command: Command) -> Result<bool, StoreError> {
         match command {
             Command::Connect => {
-                let idle = !self.wanted || self.state.connection != ConnectionState::Monitoring;
-                self.wanted = true;
-                self.start_over();
+                use ConnectionState as S;
+                // An attempt under way is what is asked for; to begin it anew would only make a slow printer slower.
+                let idle = !self.wanted || !matches!(self.state.connection, S::Connecting | S::Monitoring);
+                if idle {
+                    self.wanted = true;
+                    self.start_over();
+                }
                 Ok(idle)
             }
             Command::Disconnect => {
@@ -301,6 +317,8 @@ impl Watch {
                     printer.connection == self.printer.connection && printer.pin == self.printer.pin;
                 let same = same_way && printer.enabled == self.printer.enabled;
                 self.printer = printer;
+                // A connection made just now may have put its own, older entry there.
+                self.deps.registry.update(Arc::clone(&self.printer));
                 if !same {
                     self.wanted = self.printer.enabled;
                     self.start_over();
@@ -312,9 +330,7 @@ impl Watch {
             }
             Command::Refresh => {
                 let id = self.printer.id;
-                if let Some(track) =
-                    self.deps.store.read(move |view| Ok::<_, StoreError>(view.track(id)?)).await?
-                {
+                if let Some(track) = self.deps.store.read(move |view| view.track(id)).await? {
                     self.state.plate = track.plate;
                     self.state.job_id = track.job_id;
                     self.show();
@@ -335,13 +351,12 @@ impl Watch {
             self.state.status = PrinterStatus::Connecting;
         }
         let event = self.progress(ConnectionState::Connecting, number);
+        self.root = None;
         if is_first {
             let flow = self.flow.clone();
-            self.deps
-                .store
+            self.root = self
                 .write(move |txn| {
-                    txn.emit(Event::PrinterConnectionProgress(event), flow.as_ref(), None);
-                    Ok::<(), StoreError>(())
+                    Ok(Some(txn.emit(Event::PrinterConnectionProgress(event), flow.as_ref(), None)))
                 })
                 .await?;
             self.transition(false).await?;
@@ -367,28 +382,27 @@ impl Watch {
                 duration_ms: u64::try_from(duration_ms).ok(),
                 ..self.progress(state, number)
             });
-        let (flow, stored) = (self.flow.clone(), printer.clone());
-        self.deps
-            .store
-            .write(move |txn| {
-                if pinned && let Some(mut current) = txn.printer(stored.id)? {
-                    current.pin = stored.pin;
-                    txn.put_printer(&current)?;
-                }
-                let [connected, monitoring] = steps;
-                let only = PrinterOnly { printer_id: stored.id };
-                let flow = flow.as_ref();
-                let cause = txn.emit(Event::PrinterConnectionProgress(connected), flow, None);
-                let cause = txn.emit(Event::PrinterConnected(PrinterRef::of(&stored)), flow, Some(cause));
-                let cause = txn.emit(Event::PrinterMonitoringStarted(only), flow, Some(cause));
-                txn.emit(Event::PrinterConnectionProgress(monitoring), flow, Some(cause));
-                Ok::<(), StoreError>(())
-            })
-            .await?;
+        let (flow, root, stored) = (self.flow.clone(), self.root, printer.clone());
+        self.write(move |txn| {
+            if pinned && let Some(mut current) = txn.printer(stored.id)? {
+                current.pin = stored.pin;
+                txn.put_printer(&current)?;
+            }
+            let [connected, monitoring] = steps;
+            let only = PrinterOnly { printer_id: stored.id };
+            let flow = flow.as_ref();
+            let cause = txn.emit(Event::PrinterConnectionProgress(connected), flow, root);
+            let cause = txn.emit(Event::PrinterConnected(PrinterRef::of(&stored)), flow, Some(cause));
+            let cause = txn.emit(Event::PrinterMonitoringStarted(only), flow, Some(cause));
+            txn.emit(Event::PrinterConnectionProgress(monitoring), flow, Some(cause));
+            Ok(())
+        })
+        .await?;
         self.printer = Arc::new(printer);
         self.deps.registry.update(Arc::clone(&self.printer));
         self.entry.stranger.set(None);
-        self.start_over();
+        self.outage.over();
+        self.connected_at = Some(self.deps.clock.now().mono);
         Ok(())
     }
 
@@ -448,19 +462,17 @@ impl Watch {
         if needs_user {
             steps.push(step(ConnectionState::Error));
         }
-        let flow = self.flow.clone();
+        let (flow, root) = (self.flow.clone(), self.root);
         if durable {
             log::warn!("{}: {}", self.printer.id, end.message);
-            self.deps
-                .store
-                .write(move |txn| {
-                    let mut cause = None;
-                    for step in steps {
-                        cause = Some(txn.emit(Event::PrinterConnectionProgress(step), flow.as_ref(), cause));
-                    }
-                    Ok::<(), StoreError>(())
-                })
-                .await?;
+            self.write(move |txn| {
+                let mut cause = root;
+                for step in steps {
+                    cause = Some(txn.emit(Event::PrinterConnectionProgress(step), flow.as_ref(), cause));
+                }
+                Ok(())
+            })
+            .await?;
         } else {
             for step in steps {
                 self.deps.announcer.state(Event::PrinterConnectionProgress(step), flow.clone());
@@ -473,19 +485,17 @@ impl Watch {
     /// The connection is over: says so once, and shows the printer as offline.
     async fn disconnected(&mut self, reason: DisconnectReason) -> Result<(), StoreError> {
         let (id, name, flow) = (self.printer.id, self.printer.name.clone(), self.flow.clone());
-        self.deps
-            .store
-            .write(move |txn| {
-                let cause = txn.emit(
-                    Event::PrinterMonitoringStopped(PrinterOnly { printer_id: id }),
-                    flow.as_ref(),
-                    None,
-                );
-                let event = PrinterDisconnected { printer_id: id, name, reason };
-                txn.emit(Event::PrinterDisconnected(event), flow.as_ref(), Some(cause));
-                Ok::<(), StoreError>(())
-            })
-            .await?;
+        self.write(move |txn| {
+            let cause = txn.emit(
+                Event::PrinterMonitoringStopped(PrinterOnly { printer_id: id }),
+                flow.as_ref(),
+                None,
+            );
+            let event = PrinterDisconnected { printer_id: id, name, reason };
+            txn.emit(Event::PrinterDisconnected(event), flow.as_ref(), Some(cause));
+            Ok(())
+        })
+        .await?;
         let (kind, message) = (self.state.connection_kind, self.state.connection_message.take());
         let state = if reason == DisconnectReason::Requested {
             ConnectionState::Disconnected
@@ -560,6 +570,19 @@ impl Watch {
         Ok(())
     }
 
+    /// Commits `work`, unless the printer has been removed from the list meanwhile: nothing is said of it after
+    /// `printer_removed`, and no job is recorded for it.
+    async fn write<T: Default + Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Txn<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let id = self.printer.id;
+        self.deps
+            .store
+            .write(move |txn| if txn.printer(id)?.is_some() { work(txn) } else { Ok(T::default()) })
+            .await
+    }
+
     async fn transition(&mut self, first: bool) -> Result<(), StoreError> {
         let transition = Transition {
             printer_id: self.printer.id,
@@ -568,7 +591,7 @@ impl Watch {
             first,
             flow: self.flow.clone(),
         };
-        let recorded = record(&self.deps.store, transition).await?;
+        let recorded = self.write(move |txn| apply(txn, &transition)).await?;
         self.state.job_id = recorded.job_id;
         self.state.started_at = recorded.started_at;
         self.state.plate = recorded.plate;
