@@ -428,7 +428,9 @@ fn secrets_stay_inside() {
     }
     let (setup, frames) = service.stop();
     let events: String = frames.iter().map(|seen| seen.text.clone()).collect();
-    for (place, text) in [("answers", answers.concat()), ("events", events)] {
+    let log = crate::service::logged();
+    assert!(log.iter().any(|line| line.contains("printernizer")), "the log is listened to");
+    for (place, text) in [("answers", answers.concat()), ("events", events), ("log", log.concat())] {
         for secret in ["SeCr3t", "987654321", "987_654_321"] {
             assert!(!text.contains(secret), "{secret} in the {place}");
         }
