@@ -81,6 +81,10 @@ pub fn apply(txn: &mut Txn<'_>, transition: &Transition) -> Result<Recorded, Sto
         track.seen = seen.status;
         track.print = remember(&before, seen, decision.start);
         track.progress = seen.progress;
+    } else if state.fresh && seen.status == before.seen {
+        // The connection is over: how far the print was is what tells it from another run of the same file later.
+        track.progress = seen.progress;
+        track.print.mark = seen.print.mark.clone().or(track.print.mark);
     }
 
     // What is announced about jobs, in order; the status update comes first because it is their cause.

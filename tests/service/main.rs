@@ -18,7 +18,9 @@ mod service;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api;
 mod contract;
+mod peers;
 mod printers;
 
 mod connection;
@@ -26,4 +28,5 @@ mod prints;
 mod restarts;
 mod silence;
 mod stream;
+mod supervision;
 mod trouble;

@@ -193,7 +193,6 @@ fn a_part_of_a_report_after_a_gap_does_not_revive_the_old_print() {
     printer.wait_for(crate::client::PATIENCE, |seen| seen.requests >= before.requests + 2).unwrap();
     order(&printer, Command::SetError { code: 1 });
     order(&printer, Command::SetError { code: 0 });
-    monitoring(&service, &id);
     assert_eq!(service.jobs().len(), 1, "nothing is concluded from a part");
     order(&printer, Command::FullReport);
     assert_eq!(ended(&service, &job)["status"], "unknown");

@@ -19,6 +19,36 @@ use tempfile::TempDir;
 
 use super::client::{self, Answer, Deadline, Listener, PATIENCE, Seen};
 
+/// Lines of the log that are kept, of all services of this program.
+const LINES_MAX: usize = 200_000;
+
+/// Keeps everything that the product logs, down to the last detail.
+struct Keeper(Mutex<Vec<String>>);
+
+static KEEPER: Keeper = Keeper(Mutex::new(Vec::new()));
+
+impl log::Log for Keeper {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        !metadata.target().starts_with("polling") && !metadata.target().starts_with("async_io")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let mut lines = self.0.lock().unwrap();
+            if lines.len() < LINES_MAX {
+                lines.push(format!("{} {} {}", record.level(), record.target(), record.args()));
+            }
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Everything that was logged so far by any service of this program.
+pub fn logged() -> Vec<String> {
+    KEEPER.0.lock().unwrap().clone()
+}
+
 /// The service ends within this time, whatever its printers do.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -110,6 +140,9 @@ impl Service {
     }
 
     pub fn with(setup: Setup) -> Service {
+        if log::set_logger(&KEEPER).is_ok() {
+            log::set_max_level(log::LevelFilter::Trace);
+        }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (handles, manager) = (Handles::default(), Arc::new(Recorder::default()));
@@ -242,12 +275,15 @@ impl Service {
     /// Waits until the printer's view fits.
     pub fn until(&self, id: &str, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let path = format!("/printers/{id}");
-        let mut last = Value::Null;
-        wait_for(what, || {
-            last = self.get(&path);
-            fits(&last)
-        });
-        last
+        let deadline = Deadline::new();
+        loop {
+            let view = self.get(&path);
+            if fits(&view) {
+                return view;
+            }
+            assert!(!deadline.left().is_zero(), "waited in vain: {what}; the last view is {view}");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
     }
 }
 

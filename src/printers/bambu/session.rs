@@ -200,15 +200,15 @@ impl Session {
     }
 
     fn report(&mut self, now: Mono) {
+        if !self.whole && self.partial_from.is_none_or(|from| now < from) {
+            return;
+        }
         self.odd.reports += 1;
         if !self.announced {
             self.announced = true;
             let identity = self.identity().unwrap_or_default();
             self.pending
                 .push_back(SessionEvent::Connected(Identity { serial: self.serial.clone(), ..identity }));
-        }
-        if !self.whole && self.partial_from.is_none_or(|from| now < from) {
-            return;
         }
         self.pending.push_back(SessionEvent::Report(Box::new(self.reports.observe())));
     }
