@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use printernizer::store::JOURNAL_SLACK;
 use serde_json::{Value, json};
 use simulator::bambu::{Command, Model, Source};
 
