@@ -235,7 +235,9 @@ fn the_state_of_a_print_is_shown_truly() {
     assert_eq!(update["nozzles"].as_array().unwrap().len(), 2, "{update}");
     assert!(update["temperature"]["nozzle_target"].as_f64().unwrap() > 200.0, "{update}");
     assert!(update["filaments"].as_array().unwrap().iter().filter(|one| one["active"] == true).count() == 1);
-    assert_eq!(service.jobs()[0]["plate"], 3);
+    let job = service.jobs()[0].clone();
+    assert_eq!((&job["plate"], &job["status"]), (&json!(3), &json!("running")));
+    assert!(job["progress"].as_u64().unwrap() > 10, "as the printer says, not as it was at the start: {job}");
     for field in ["stage", "file_id", "thumbnail_url", "last_seen", "silent_for_s", "started_at", "job_id"] {
         assert!(update.get(field).is_some(), "{field} is never missing");
     }

@@ -196,6 +196,20 @@ fn garbage_costs_counts_and_nothing_else() {
         service.until(&id, "it prints", |view| view["status"] == "printing");
         for kind in Garbage::ALL.into_iter().filter(|kind| dirty && *kind != Garbage::Large300k) {
             order(&victim, Command::Garbage { kind });
+            if kind != Garbage::InvalidUtf8 {
+                // A title of broken characters is a title; everything else leaves what was known.
+                speak(&service, &id, &victim);
+                let view = service.get(&format!("/printers/{id}"));
+                assert_eq!(
+                    (&view["status"], &view["current_job"]),
+                    (&json!("printing"), &json!("Cube")),
+                    "{kind:?}"
+                );
+            } else {
+                service.until(&id, "the title is broken", |view| view["current_job"] != "Cube");
+                order(&victim, Command::FullReport);
+                service.until(&id, "the title is whole again", |view| view["current_job"] == "Cube");
+            }
         }
         advance(&victim, 60.0);
         advance(&bystander, 900.0);

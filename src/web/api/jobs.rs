@@ -34,7 +34,7 @@ pub fn list<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     };
     let (offset, limit) = (paging.offset(), paging.limit as usize);
     let (jobs, total) = api.store.read_blocking(|view| view.jobs_page(&filter, offset, limit))?;
-    let views: Vec<JobView> = jobs.iter().map(|job| JobView::of(job, api)).collect();
+    let views: Vec<JobView> = jobs.iter().map(|job| JobView::of(job, &api.registry)).collect();
     call.conditional_json(&paging.list("jobs", views, total))
 }
 
@@ -42,7 +42,7 @@ pub fn one<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let id = job_id(call.param("id"))?;
     let job = api.store.read_blocking(|view| view.job(id))?;
     let job = job.ok_or_else(|| ApiError::not_found("job", call.param("id")))?;
-    call.conditional_json(&JobView::of(&job, api))
+    call.conditional_json(&JobView::of(&job, &api.registry))
 }
 
 pub fn add<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
@@ -95,7 +95,7 @@ pub fn add<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
         Ok::<Job, ApiError>(job)
     })?;
     let location = format!("{}/jobs/{}", crate::web::server::API, job.id);
-    Ok(Reply::json(201, &JobView::of(&job, api))?.header("Location", location))
+    Ok(Reply::json(201, &JobView::of(&job, &api.registry))?.header("Location", location))
 }
 
 pub fn remove<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {

@@ -53,7 +53,7 @@ fn render(api: &Api, seq: u64, printers: &[Printer], jobs: &[Job]) -> Value {
             shown
         })
         .collect();
-    let jobs: Vec<JobView> = jobs.iter().map(|job| JobView::of(job, api)).collect();
+    let jobs: Vec<JobView> = jobs.iter().map(|job| JobView::of(job, &api.registry)).collect();
     let mut warnings = Vec::new();
     if !now.synced {
         warnings

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::Api;
 use crate::base::clock::{Clock, Timestamp};
 use crate::model::status::{ConnectionState, Filament, Plate, PrinterError, PrinterState};
 use crate::model::{ConnectionKind, Job, JobId, JobStatus, Printer, PrinterId, PrinterStatus, PrinterType};
 use crate::net::tls::pin_to_hex;
+use crate::printers::registry::Registry;
 
 /// A printer of the list.
 #[derive(Debug, Serialize)]
@@ -208,7 +208,7 @@ pub struct JobView {
     filename: Option<String>,
     plate: Option<u32>,
     status: JobStatus,
-    /// Percent.
+    /// Percent; of an active job, as its printer said last.
     progress: Option<u8>,
     auto: bool,
     created_at: String,
@@ -223,10 +223,11 @@ pub struct JobView {
 }
 
 impl JobView {
-    /// The view of `job`; of an active one with the progress that its printer has told last.
-    pub fn of(job: &Job, api: &Api) -> JobView {
-        let printer = api.registry.get(job.printer_id).filter(|_| job.status.is_active());
+    pub fn of(job: &Job, registry: &Registry) -> JobView {
+        // The record has the progress of the last change of status; while the print is on, the printer knows better.
+        let printer = job.status.is_active().then(|| registry.get(job.printer_id)).flatten();
         let state = printer.map(|entry| entry.state.get()).filter(|state| state.job_id == Some(job.id));
+        let live = state.and_then(|state| state.seen.progress);
         JobView {
             id: job.id,
             printer_id: job.printer_id,
@@ -235,7 +236,7 @@ impl JobView {
             filename: job.file.clone(),
             plate: job.plate,
             status: job.status,
-            progress: state.and_then(|state| state.seen.progress).or(job.progress),
+            progress: live.or(job.progress),
             auto: job.auto,
             created_at: job.created_at.to_string(),
             started_at: time(job.started_at),
