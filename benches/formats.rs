@@ -29,8 +29,9 @@ use printernizer::formats::{Options, inspect_reader, renditions};
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-const CASES: [(&str, &str); 10] = [
+const CASES: [(&str, &str); 11] = [
     ("package_5mb", "package_5.gcode.3mf"),
+    ("package_5mb_opaque_noise", "noisy_5.gcode.3mf"),
     ("package_5mb_figures", "package_5.gcode.3mf"),
     ("package_5mb_hashes", "package_5.gcode.3mf"),
     ("package_50mb", "package_50.gcode.3mf"),
@@ -142,7 +143,19 @@ fn make(path: &PathBuf) {
     let megabytes: usize = name.split(['_', '.']).nth(1).unwrap().parse().unwrap();
     let moves = files::moves(1_000_000);
     let mut out = std::io::BufWriter::new(File::create(path).unwrap());
-    if name.starts_with("package") {
+    if name.starts_with("noisy") {
+        // The worst cover that there can be: nothing transparent, nothing that packs.
+        let mut parts = archive::gcode_3mf(&[1], &[1], &moves.repeat(megabytes * 31 / 10));
+        let mut noise = files::Noise(5);
+        let pixels: Vec<u8> =
+            (0..512 * 512).flat_map(|_| (noise.next() as u32 | 0xFF00_0000).to_le_bytes()).collect();
+        let cover = files::png_of(512, 512, png::ColorType::Rgba, png::BitDepth::Eight, &pixels);
+        parts
+            .iter_mut()
+            .filter(|part| part.name == "Metadata/plate_1.png")
+            .for_each(|part| part.data = cover.clone());
+        out.write_all(&zip(&parts)).unwrap();
+    } else if name.starts_with("package") {
         // Random numbers pack worse than real moves: about three times instead of four to fourteen.
         let parts = archive::gcode_3mf(&[1], &[1], &moves.repeat(megabytes * 31 / 10));
         out.write_all(&zip(&parts)).unwrap();
