@@ -4,6 +4,7 @@
 //! shows the next report, so that a printer's events are in the order of its reports.
 
 pub mod outage;
+pub mod pace;
 pub mod probe;
 pub mod summary;
 pub mod watch;

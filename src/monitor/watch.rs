@@ -11,6 +11,7 @@ use smol::channel::Receiver;
 use smol::future::FutureExt as _;
 
 use super::outage::Outage;
+use super::pace::Pace;
 use crate::base::backoff::{Backoff, BackoffConfig};
 use crate::base::clock::{Clock, Mono};
 use crate::base::task::{TaskContext, TaskResult, Wake};
@@ -37,8 +38,6 @@ const RETRY_USER: BackoffConfig =
 /// A connection that held for this time is a success; one that breaks sooner counts as a failure, so that a printer that
 /// throws everybody out after its first words is not asked (and written about) every second.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
-/// At most five state updates a second for a printer.
-const STATE_GAP: Duration = Duration::from_millis(200);
 /// At most one progress event per job in this time.
 const PROGRESS_GAP: Duration = Duration::from_secs(10);
 
@@ -130,8 +129,7 @@ struct Watch {
     first: bool,
     /// Whether the store knows that the printer is offline; it may hold the status before a power cut.
     offline_recorded: bool,
-    shown_at: Option<Mono>,
-    show_due: bool,
+    pace: Pace,
     progress_shown: Option<(u8, Mono)>,
 }
 
@@ -154,8 +152,7 @@ impl Watch {
             signature: None,
             first: true,
             offline_recorded: false,
-            shown_at: None,
-            show_due: false,
+            pace: Pace::default(),
             progress_shown: None,
         }
     }
@@ -558,12 +555,11 @@ impl Watch {
             self.transition(is_first).await?;
             self.signature = Some(signature);
             self.first &= !is_first;
-            self.shown_at = Some(self.deps.clock.now().mono);
-            self.show_due = false;
+            self.pace.sent(self.deps.clock.now().mono);
             self.entry.state.set(self.state.clone());
         } else {
             self.entry.state.set(self.state.clone());
-            self.show_due = true;
+            self.pace.want();
             self.show_if_due();
         }
         self.show_progress(now.mono);
@@ -599,15 +595,12 @@ impl Watch {
     }
 
     fn show_deadline(&self) -> Mono {
-        match self.shown_at {
-            Some(at) if self.show_due => at.after(STATE_GAP),
-            _ => Mono(u64::MAX),
-        }
+        self.pace.due().unwrap_or(Mono(u64::MAX))
     }
 
     fn show_if_due(&mut self) {
         let now = self.deps.clock.now().mono;
-        if self.show_due && self.shown_at.is_none_or(|at| now.since(at) >= STATE_GAP) {
+        if self.pace.due().is_some_and(|due| now >= due) {
             self.show();
         }
     }
@@ -620,8 +613,7 @@ impl Watch {
         let update = StatusUpdate::of(self.printer.id, &self.state, silent_for);
         let flow = self.state.job_id.map(crate::jobs::record::flow_of);
         self.deps.announcer.state(Event::PrinterStatusUpdate(Box::new(update)), flow);
-        self.shown_at = Some(now);
-        self.show_due = false;
+        self.pace.sent(now);
     }
 
     fn show_progress(&mut self, now: Mono) {
