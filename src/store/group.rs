@@ -93,7 +93,9 @@ pub(super) fn commit(
         env.check()?;
         let written = touched || after.counters != before.counters;
         if written {
-            append(env, &file, &mut after, journal_max, &events)?;
+            if after.counters != before.counters {
+                append(env, &file, &mut after, journal_max, &events)?;
+            }
             file.commit().map_err(|error| env.fail(error))?;
         } else {
             file.abort().map_err(|error| env.fail(error))?;
@@ -136,7 +138,7 @@ fn apply(env: &Env, file: &WriteTransaction, overlay: Overlay) -> Result<Applied
     Ok(applied)
 }
 
-/// Appends the events to the journal, counts them, writes the counters, and removes what the journal no longer keeps.
+/// Appends the events to the journal (an event always moves a counter), counts them, writes the counters, and removes what the journal no longer keeps.
 fn append(
     env: &Env,
     file: &WriteTransaction,

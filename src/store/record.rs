@@ -12,7 +12,7 @@ use super::error::{DecodeError, RecordError, StoreError};
 use super::tables::{Key, KeyBytes, Table, key};
 use super::txn::Txn;
 
-/// Bytes of one stored record. The largest of today's, a last known state with two dozen filament slots and the longest
+/// Bytes of one stored record. The largest of today's, what is remembered of a printer with eight errors and the longest
 /// texts, needs about 15 KiB; beyond that a page of the file would be a bad place for it.
 pub const RECORD_BYTES_MAX: usize = 32 * 1024;
 

@@ -52,7 +52,7 @@ impl Table {
         TableDefinition::new(self.name())
     }
 
-    /// Whether a change in it is worth a new backup: the journal is not part of the backup, and a last known state is
+    /// Whether a change in it is worth a new backup: the journal is not part of the backup, and what is remembered of a printer is
     /// outdated within a minute.
     pub(super) fn counts_for_backup(self) -> bool {
         !matches!(self, Table::Journal | Table::Tracks)

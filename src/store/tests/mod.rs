@@ -5,6 +5,7 @@ mod basics;
 mod crash;
 mod disk;
 mod model;
+mod specification;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
