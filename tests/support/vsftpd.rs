@@ -13,8 +13,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use tempfile::TempDir;
@@ -34,8 +34,11 @@ pub struct Vsftpd {
     pub address: SocketAddr,
     directory: TempDir,
     root: PathBuf,
+    /// What stands before paths where the root directory is the machine's own.
+    prefix: String,
     stopped: Arc<AtomicBool>,
-    listener: Option<JoinHandle<Vec<Child>>>,
+    children: Arc<Mutex<Vec<Child>>>,
+    listener: Option<JoinHandle<()>>,
 }
 
 impl Vsftpd {
@@ -62,9 +65,18 @@ impl Vsftpd {
         let address = listener.local_addr().unwrap();
         let stopped = Arc::new(AtomicBool::new(false));
         let (stop, configuration) = (Arc::clone(&stopped), path("vsftpd.conf"));
-        let thread = std::thread::spawn(move || serve(&listener, &stop, &program, &configuration));
+        let children = Arc::default();
+        let started = Arc::clone(&children);
+        let thread = std::thread::spawn(move || serve(&listener, &stop, &program, &configuration, &started));
         let root = path("root");
-        Vsftpd { address, directory, root, stopped, listener: Some(thread) }
+        let prefix =
+            if is_root(directory.path()) { String::new() } else { root.to_str().unwrap().to_owned() };
+        Vsftpd { address, directory, root, prefix, stopped, children, listener: Some(thread) }
+    }
+
+    /// The path of a file for a client.
+    pub fn path(&self, name: impl AsRef<[u8]>) -> Vec<u8> {
+        [self.prefix.as_bytes(), b"/", name.as_ref()].concat()
     }
 
     /// Puts a file there, its folders included. The name is bytes, as names are.
@@ -75,6 +87,16 @@ impl Vsftpd {
         open_to_all(folder);
         put(&path, content);
         path
+    }
+
+    /// Puts a file of this many zero bytes there, which takes no room.
+    pub fn put_sparse(&self, name: &str, bytes: u64) {
+        File::options().write(true).open(self.put(name.as_bytes(), b"")).unwrap().set_len(bytes).unwrap();
+    }
+
+    /// Whether no client is being served.
+    pub fn is_idle(&self) -> bool {
+        self.children.lock().unwrap().iter_mut().all(|child| child.try_wait().unwrap().is_some())
     }
 
     /// Everything vsftpd has logged.
@@ -89,16 +111,25 @@ impl Drop for Vsftpd {
         self.stopped.store(true, Ordering::Release);
         // Wakes the listener.
         drop(TcpStream::connect(self.address));
-        let Some(Ok(children)) = self.listener.take().map(JoinHandle::join) else { return };
-        for mut child in children {
+        let _ = self.listener.take().map(JoinHandle::join);
+        for child in self.children.lock().unwrap().iter_mut() {
+            // It leads the group of its helpers.
+            if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            }
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-fn serve(listener: &TcpListener, stop: &AtomicBool, program: &Path, configuration: &Path) -> Vec<Child> {
-    let mut children = Vec::new();
+fn serve(
+    listener: &TcpListener,
+    stop: &AtomicBool,
+    program: &Path,
+    configuration: &Path,
+    children: &Mutex<Vec<Child>>,
+) {
     for stream in listener.incoming() {
         if stop.load(Ordering::Acquire) {
             break;
@@ -111,9 +142,8 @@ fn serve(listener: &TcpListener, stop: &AtomicBool, program: &Path, configuratio
             .stderr(Stdio::null())
             .spawn()
             .expect("vsftpd starts");
-        children.push(child);
+        children.lock().unwrap().push(child);
     }
-    children
 }
 
 fn configuration(directory: &Path) -> String {
@@ -134,6 +164,11 @@ fn configuration(directory: &Path) -> String {
          xferlog_enable=YES\nxferlog_std_format=NO\nlog_ftp_protocol=YES\ndebug_ssl=YES\n\
          vsftpd_log_file={directory}/log\n"
     )
+}
+
+/// Whether we are root, told by who owns what we have made.
+fn is_root(directory: &Path) -> bool {
+    fs::metadata(directory).unwrap().uid() == 0
 }
 
 /// `/usr/sbin` is not on everybody's path.

@@ -1,10 +1,12 @@
 //! Ending a session from another thread.
 
 use std::fmt;
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use event_listener::Event;
+
+use super::wire::hang_up;
 
 /// A handle that ends sessions. Clones are the same handle.
 ///
@@ -43,8 +45,7 @@ impl Cancel {
         };
         self.0.cancelled.notify(usize::MAX);
         for socket in sockets.iter().filter_map(Weak::upgrade) {
-            // It may be closed by the peer already.
-            let _ = socket.shutdown(Shutdown::Both);
+            hang_up(&socket);
         }
     }
 
@@ -58,7 +59,7 @@ impl Cancel {
     pub(super) fn watch(&self, socket: &Arc<TcpStream>) {
         let mut state = self.state();
         if state.cancelled {
-            let _ = socket.shutdown(Shutdown::Both);
+            hang_up(socket);
         } else {
             state.sockets.retain(|socket| socket.strong_count() > 0);
             state.sockets.push(Arc::downgrade(socket));

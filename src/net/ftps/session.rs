@@ -182,6 +182,7 @@ impl Session {
             }
         }
         self.control.farewell();
+        self.control.wire.shut();
     }
 
     fn transfer(

@@ -156,9 +156,10 @@ impl<'a> Transfer<'a> {
 
     fn ended(&mut self, end: End) {
         self.end = Some(end);
+        let whole = self.is_whole();
         // Some peers answer only when they have seen the other side's end.
         if let Some(data) = self.data.take() {
-            data.farewell();
+            data.close(!matches!(end, End::Reset | End::Open) || whole);
         }
     }
 

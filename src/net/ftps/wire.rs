@@ -62,6 +62,11 @@ impl Wire {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
+    /// Ends the connection so that the peer notices at once, see [`hang_up`].
+    pub fn cut(&self) {
+        hang_up(&self.stream);
+    }
+
     fn left(&self) -> io::Result<Duration> {
         let left = self.deadline.since(self.clock.now().mono);
         if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
@@ -114,6 +119,14 @@ impl Write for Wire {
     }
 }
 
+/// Ends a connection whose peer is still sending. An orderly end would leave such a peer waiting for room in our buffer until
+/// our system forgets the connection, a minute later, and a peer that serves one client at a time would serve nobody; so
+/// closing the socket is made to send a reset. Waits of other threads on it end now.
+pub(super) fn hang_up(stream: &TcpStream) {
+    let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
+    let _ = stream.shutdown(Shutdown::Both);
+}
+
 /// A socket's time-out is told as "would block".
 fn late(error: io::Error) -> io::Error {
     if error.kind() == ErrorKind::WouldBlock { ErrorKind::TimedOut.into() } else { error }
@@ -157,7 +170,7 @@ impl Tls {
         stream.flush()
     }
 
-    /// Says goodbye, if that is possible, and ends the connection.
+    /// Says goodbye, if that is possible.
     pub fn farewell(&mut self) {
         self.session.send_close_notify();
         self.wire.allow(FAREWELL_WITHIN);
@@ -167,7 +180,6 @@ impl Tls {
                 break;
             }
         }
-        self.wire.shut();
     }
 }
 
@@ -197,11 +209,15 @@ impl Data {
         matches!(self, Data::Private(_))
     }
 
-    /// Ends the connection properly.
-    pub fn farewell(mut self) {
-        match &mut self {
-            Data::Clear(wire) => wire.shut(),
-            Data::Private(tls) => tls.farewell(),
+    /// Ends the connection: properly where everything has come, otherwise so that the peer stops sending.
+    pub fn close(mut self, whole: bool) {
+        if let Data::Private(tls) = &mut self {
+            tls.farewell();
         }
+        let wire = match &self {
+            Data::Clear(wire) => wire,
+            Data::Private(tls) => &tls.wire,
+        };
+        if whole { wire.shut() } else { wire.cut() }
     }
 }
