@@ -13,6 +13,7 @@
 )]
 
 pub mod certificates;
+pub mod ftp_script;
 pub mod mosquitto;
 pub mod plain;
 pub mod scripted;

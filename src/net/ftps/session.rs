@@ -108,7 +108,7 @@ impl Session {
     pub fn size(&mut self, path: &[u8]) -> Result<u64, FtpsError> {
         let reply = self.exchange("the size", &command(b"SIZE ", path)?)?;
         if reply.code != 213 {
-            return Err(FtpsError::refusal("the size", &reply));
+            return Err(self.refusal("the size", &reply));
         }
         reply::size(&reply.text)
             .ok_or_else(|| FtpsError::protocol("the peer answered with a size that is no number"))
@@ -205,7 +205,7 @@ impl Session {
         self.send(command, self.options.times.answer)?;
         let reply = self.answer(what, self.options.times.answer)?;
         if !(100..200).contains(&reply.code) {
-            let mut refused = FtpsError::refusal(what, &reply);
+            let mut refused = self.refusal(what, &reply);
             if reply.code == 522 && self.learned.protection == Protection::Clear {
                 refused.kind = FtpsErrorKind::DataTls;
             }
@@ -224,13 +224,13 @@ impl Session {
         let port = if reply::needs_extended(self.options.address.ip()) {
             let reply = self.exchange(what, b"EPSV")?;
             if reply.code != 229 {
-                return Err(FtpsError::refusal(what, &reply));
+                return Err(self.refusal(what, &reply));
             }
             reply::extended_port(&reply.text)
         } else {
             let reply = self.exchange(what, b"PASV")?;
             if reply.code != 227 {
-                return Err(FtpsError::refusal(what, &reply));
+                return Err(self.refusal(what, &reply));
             }
             reply::passive_port(&reply.text)
         };
@@ -255,9 +255,9 @@ impl Session {
             }
             500..=504 => {
                 self.learned.restart = Some(false);
-                Err(FtpsError::refusal("to begin in the middle", &reply))
+                Err(self.refusal("to begin in the middle", &reply))
             }
-            _ => Err(FtpsError::refusal("to begin in the middle", &reply)),
+            _ => Err(self.refusal("to begin in the middle", &reply)),
         }
     }
 
@@ -276,7 +276,7 @@ impl Session {
                 // The peer may say why. If it does not, nobody knows what its next answer belongs to.
                 let reply = self.answer("the broken data connection", self.options.times.end);
                 Err(unless_cancelled(&self.cancel, || match reply {
-                    Ok(reply) if reply.code == 522 => FtpsError::refusal("the data connection", &reply),
+                    Ok(reply) if reply.code == 522 => self.refusal("the data connection", &reply),
                     _ => failed,
                 }))
             }
@@ -285,7 +285,7 @@ impl Session {
 
     fn greet(&mut self) -> Result<(), FtpsError> {
         let reply = self.final_answer("the connection")?;
-        if reply.code == 220 { Ok(()) } else { Err(self.end(FtpsError::refusal("the connection", &reply))) }
+        if reply.code == 220 { Ok(()) } else { Err(self.end(self.refusal("the connection", &reply))) }
     }
 
     fn log_in(&mut self) -> Result<(), FtpsError> {
@@ -323,7 +323,7 @@ impl Session {
                 200 => return Ok(()),
                 500..600 if self.options.protection == Wanted::PrivateElseClear => {}
                 _ => {
-                    let mut refused = FtpsError::refusal("the protection of data", &reply);
+                    let mut refused = self.refusal("the protection of data", &reply);
                     if refused.kind != FtpsErrorKind::Closing {
                         refused.kind = FtpsErrorKind::DataTls;
                     }
@@ -339,7 +339,7 @@ impl Session {
                 Ok(())
             }
             _ => {
-                let mut refused = FtpsError::refusal("data in clear text", &reply);
+                let mut refused = self.refusal("data in clear text", &reply);
                 if refused.kind != FtpsErrorKind::Closing {
                     refused.kind = FtpsErrorKind::DataTls;
                 }
@@ -350,7 +350,7 @@ impl Session {
 
     fn expect(&mut self, what: &str, command: &[u8], codes: &[u16]) -> Result<(), FtpsError> {
         let reply = self.exchange(what, command)?;
-        if codes.contains(&reply.code) { Ok(()) } else { Err(FtpsError::refusal(what, &reply)) }
+        if codes.contains(&reply.code) { Ok(()) } else { Err(self.refusal(what, &reply)) }
     }
 
     /// Sends a command and waits for its last answer.
@@ -375,7 +375,7 @@ impl Session {
     /// Lets no reply pass after which the peer hangs up.
     fn closing(&mut self, reply: Reply) -> Result<Reply, FtpsError> {
         match reply.code {
-            421 => Err(self.end(FtpsError::refusal("to go on", &reply))),
+            421 => Err(self.end(self.refusal("to go on", &reply))),
             ..200 => Err(self.end(FtpsError::protocol("the peer never comes to an answer"))),
             _ => Ok(reply),
         }
@@ -444,6 +444,20 @@ impl Session {
     fn broke(&mut self, error: &std::io::Error, what: &str, limit: Duration) -> FtpsError {
         let error = unless_cancelled(&self.cancel, || error::control(error, what, limit.as_secs()));
         self.end(error)
+    }
+
+    /// An error that quotes the peer, but never our password.
+    fn refusal(&self, what: &str, reply: &Reply) -> FtpsError {
+        FtpsError::refusal(what, &self.without_secrets(reply.clone()))
+    }
+
+    /// A reply to be quoted. Some peers repeat what they were told.
+    pub(super) fn without_secrets(&self, mut reply: Reply) -> Reply {
+        let secret = self.options.password.reveal();
+        if !secret.is_empty() && reply.text.contains(secret) {
+            reply.text = reply.text.replace(secret, "<secret>");
+        }
+        reply
     }
 
     /// Nothing more can be asked in this session.

@@ -122,6 +122,7 @@ impl<'a> Transfer<'a> {
         self.settled = true;
         let limit = self.session.options().times.end;
         let reply = self.session.answer("the end of the transfer", limit);
+        let reply = reply.map(|reply| self.session.without_secrets(reply));
         let verdict = judge(self.size, self.total(), end, &reply);
         match (&reply, &verdict) {
             (Ok(_), Ok(Confirmation::Confirmed)) => {}
