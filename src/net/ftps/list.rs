@@ -52,11 +52,17 @@ pub struct Name {
 }
 
 impl Name {
-    fn new(bytes: &[u8]) -> Name {
-        match std::str::from_utf8(bytes) {
+    /// A name of these bytes; [`None`] if it is empty or has a slash, a line break or a zero byte in it.
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Option<Name> {
+        // A slash would leave the folder; the others cannot be sent in a command.
+        if bytes.is_empty() || bytes.iter().any(|byte| matches!(byte, b'/' | b'\r' | b'\n' | 0)) {
+            return None;
+        }
+        Some(match std::str::from_utf8(bytes) {
             Ok(text) => Name { text: text.into(), raw: None },
             Err(_) => Name { text: String::from_utf8_lossy(bytes).into(), raw: Some(bytes.into()) },
-        }
+        })
     }
 
     /// The name for people; bytes that are not UTF-8 are replaced.
@@ -162,12 +168,8 @@ fn read(line: &[u8]) -> Line {
     if matches!(name, b"." | b"..") {
         return Line::Nothing;
     }
-    // A slash would leave the folder; the others cannot be sent in a command.
-    if name.is_empty() || name.iter().any(|byte| matches!(byte, b'/' | b'\r' | 0)) {
-        return Line::Odd;
-    }
-    let Some(size) = decimal(size) else { return Line::Odd };
-    Line::Entry(Entry { name: Name::new(name), kind, size })
+    let (Some(name), Some(size)) = (Name::new(name), decimal(size)) else { return Line::Odd };
+    Line::Entry(Entry { name, kind, size })
 }
 
 /// The mode, the size and the name.

@@ -1,0 +1,3 @@
+//! Bambu Lab printers on the LAN.
+
+pub mod files;

@@ -1,0 +1,3 @@
+//! The printers: one directory per vendor.
+
+pub mod bambu;
