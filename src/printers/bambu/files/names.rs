@@ -83,14 +83,17 @@ struct Stem {
     text: String,
     /// A plain `.gcode` of this name is the print.
     gcode: bool,
+    /// A title without the plate that it names.
+    is_base: bool,
 }
 
 /// How one listed name fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Match {
     pub fit: Fit,
-    /// Which of the names it fits; smaller is likelier.
-    pub stem: usize,
+    /// How good that is, smaller is better: first what kind of likeness it is, then which of the names is meant, then how
+    /// close it comes. Two matches of one rank cannot be told apart.
+    pub rank: (u8, usize, Fit),
     /// Smaller is likelier.
     pub ending: usize,
     /// The name without endings, as it is written.
@@ -161,7 +164,7 @@ impl Sought {
         let name = on_card(name);
         if is_sound(&name) {
             push(&mut self.names, name);
-            self.stem(&on_card(stem), ending == Ending::Gcode);
+            self.stem(&on_card(stem), ending == Ending::Gcode, false);
         }
     }
 
@@ -175,22 +178,21 @@ impl Sought {
         if !is_sound(stem) || stem.trim().is_empty() {
             return;
         }
-        let mut stems = vec![stem.to_owned()];
-        let mut contradicts = false;
-        if let Some(suffix) = PlateSuffix::of(stem) {
-            if let Some(plate) = self.likely_plate.filter(|plate| *plate != suffix.plate) {
-                contradicts = true;
-                stems = vec![suffix.with(plate)];
-            }
-            stems.push(suffix.base.to_owned());
-        }
+        let suffix = PlateSuffix::of(stem);
+        let right = self.likely_plate;
+        let corrected = suffix
+            .as_ref()
+            .and_then(|suffix| right.filter(|plate| *plate != suffix.plate).map(|plate| suffix.with(plate)));
+        let contradicts = corrected.is_some();
+        let mut stems = vec![corrected.unwrap_or_else(|| stem.to_owned())];
+        stems.extend(suffix.map(|suffix| suffix.base.to_owned()));
         if contradicts {
             self.late.extend(self.endings.map(|ending| format!("{stem}{}", ending.text())));
         } else if ending.is_some() {
             push(&mut self.names, title.clone());
         }
-        for stem in &stems {
-            self.stem(stem, ending == Some(Ending::Gcode));
+        for (index, stem) in stems.iter().enumerate() {
+            self.stem(stem, ending == Some(Ending::Gcode), index > 0);
         }
         // First the likeliest spelling with each ending, then the spellings that hands on the way may have made of it.
         let spellings: [fn(&str) -> String; 3] = [
@@ -208,10 +210,13 @@ impl Sought {
         }
     }
 
-    fn stem(&mut self, text: &str, gcode: bool) {
+    fn stem(&mut self, text: &str, gcode: bool, is_base: bool) {
         match self.stems.iter_mut().find(|stem| stem.text == text) {
-            Some(stem) => stem.gcode |= gcode,
-            None => self.stems.push(Stem { text: text.to_owned(), gcode }),
+            Some(stem) => {
+                stem.gcode |= gcode;
+                stem.is_base &= is_base;
+            }
+            None => self.stems.push(Stem { text: text.to_owned(), gcode, is_base }),
         }
     }
 
@@ -242,21 +247,24 @@ impl Sought {
     /// How a listed name fits.
     pub fn fit(&self, name: &str) -> Option<Match> {
         let (written, ending) = split_ending(name)?;
-        let found = |fit, stem: usize| {
-            let ending = self.endings.iter().position(|known| *known == ending).unwrap_or(self.endings.len());
-            Match { fit, stem, ending, written: written.to_owned() }
-        };
+        let ending_rank =
+            self.endings.iter().position(|known| *known == ending).unwrap_or(self.endings.len());
         let suffix = PlateSuffix::of(written);
         let allowed = |stem: &Stem| ending != Ending::Gcode || stem.gcode;
-        let mut best: Option<Match> = None;
-        for (index, stem) in self.stems.iter().enumerate() {
+        let ranks = self.stems.iter().enumerate().filter_map(|(index, stem)| {
             let fit = if allowed(stem) { spelled(&stem.text, written, suffix.is_some()) } else { None };
-            let fit = fit.or_else(|| self.with_plate(stem, suffix.as_ref()));
-            if let Some(fit) = fit.filter(|fit| best.as_ref().is_none_or(|best| *fit < best.fit)) {
-                best = Some(found(fit, index));
-            }
-        }
-        best
+            let fit = fit.or_else(|| self.with_plate(stem, suffix.as_ref()))?;
+            let likeness = match fit {
+                Fit::Exact | Fit::IgnoringCase | Fit::Normal if !stem.is_base => 0,
+                Fit::WithPlate => 1,
+                Fit::Exact | Fit::IgnoringCase | Fit::Normal => 2,
+                Fit::Loose => 3,
+                Fit::Shortened => 4,
+            };
+            Some((likeness, index, fit))
+        });
+        let rank = ranks.min()?;
+        Some(Match { fit: rank.2, rank, ending: ending_rank, written: written.to_owned() })
     }
 
     /// A name with a plate behind it is the print's only if it is the print's plate.

@@ -423,13 +423,13 @@ impl Search {
     /// All folders are listed: the best fit, if it is only one.
     fn listings_done(&mut self, now: Mono) {
         let mut matches = std::mem::take(&mut self.seen.matches);
-        let rank = |candidate: &Candidate| (candidate.how.fit, candidate.how.stem);
+        let rank = |candidate: &Candidate| candidate.how.rank;
         let Some(best) = matches.iter().map(rank).min() else { return self.round_failed(now) };
         matches.retain(|candidate| rank(candidate) == best);
         let written = |candidate: &Candidate| candidate.how.written.clone();
         let first = matches.first().map(written);
         let one_spelling = matches.iter().map(written).all(|name| Some(name) == first);
-        let certain = match best.0 {
+        let certain = match best.2 {
             // What the dots stand for is not known, so nothing else may fit, seen or unseen.
             Fit::Shortened => matches.len() == 1 && !self.seen.partial,
             Fit::Exact | Fit::IgnoringCase | Fit::Normal | Fit::WithPlate | Fit::Loose => one_spelling,

@@ -377,6 +377,14 @@ fn a_title_that_lags_one_plate_behind_is_put_right() {
 }
 
 #[test]
+fn a_name_with_the_plate_says_more_than_one_without() {
+    let title = Print { plate: Some(2), ..x1("x - Plate 2") };
+    assert_eq!(Card::of(&["/X.3mf", "/X_plate_2.3mf"]).found(title).as_deref(), Some("/X_plate_2.3mf"));
+    let bare = Print { plate: Some(2), ..x1("x") };
+    assert_eq!(Card::of(&["/X.3mf", "/X_plate_2.3mf"]).found(bare).as_deref(), Some("/X.3mf"));
+}
+
+#[test]
 fn a_plate_in_a_listed_name_has_to_be_the_prints() {
     let print = Print { plate: Some(2), ..x1("A b") };
     let card = Card::of(&["/a_b_plate_1.3mf", "/a_b_plate_2.3mf", "/a_b_plate_12.3mf"]);
