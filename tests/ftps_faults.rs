@@ -370,12 +370,14 @@ fn every_wait_can_be_cancelled() {
         Script { sent: Sent::StallsAfter(1_000), ..Script::default() },
         Script { begin: Begin::WaitsForTls, ..Script::default() },
         Script { goodbye: Goodbye::StaysOpen, end: b"", sent: Sent::Some(99_999), ..Script::default() },
+        Script { prot_private: "536 no", sent: Sent::StallsAfter(1_000), ..Script::default() },
     ];
     for script in waits {
         let peer = peer(script);
         let cancel = Cancel::new();
         let (begun, wait) = sync_channel(1);
-        let (options, handle) = (options(&peer), cancel.clone());
+        let (mut options, handle) = (options(&peer), cancel.clone());
+        options.protection = Wanted::PrivateElseClear;
         let worker = std::thread::spawn(move || {
             begun.send(()).unwrap();
             let mut session = Session::open(options, handle)?;

@@ -62,6 +62,8 @@ impl<'a> Transfer<'a> {
         // With all bytes here, only the end is missing, and that never comes from some peers.
         let limit = if whole { times.end } else { times.stall };
         match data.read(into, limit) {
+            // In clear text, shutting the connection down looks like its end.
+            Ok(0) if self.session.cancel().is_cancelled() => Err(self.cut(FtpsError::cancelled())),
             Ok(0) => {
                 let end = if data.is_private() { End::Clean } else { End::Unclean };
                 self.ended(end);
