@@ -11,7 +11,7 @@ use std::{env, fs, thread};
 
 use printernizer::base::clock::{Clock, Timestamp};
 use printernizer::events::{Event, Flow, JobCreated, JobRef, JobStatusChanged, StatusUpdate};
-use printernizer::model::status::{Filament, Nozzle, Observation, Plate, Print, PrinterState};
+use printernizer::model::status::{Filament, Nozzle, Observation, Print, PrinterState};
 use printernizer::model::{ConnectionConfig, Job, JobId, JobStatus, Printer, PrinterId, PrinterType, Track};
 use printernizer::store::{OpenedStore, Read as _, Store, StoreError, StoreOptions};
 

@@ -38,6 +38,7 @@ if [ "${CI:-}" = true ]; then export CARGO_INCREMENTAL=0; fi # a fresh clone is 
 tools=(
   'cc gcc libc6-dev'      # ring is C and assembly
   'mosquitto mosquitto'   # the real broker that the MQTT driver is tested against
+  'vsftpd vsftpd'         # the real server that the FTPS client is tested against
   'openssl openssl'       # certificates as printers have them, and a TLS peer that is not ours
   'shellcheck shellcheck' # these scripts
 )
@@ -49,7 +50,7 @@ if ! $quick; then
   )
 fi
 # Servers that their package starts at once. The tests start their own, on free ports.
-services=(mosquitto)
+services=(mosquitto vsftpd)
 
 have() {
   case $1 in

@@ -2,7 +2,7 @@
 //! port, and TLS peers that follow a script.
 //!
 //! Everything talks to loopback on free ports and ends with the value that holds it. Debian packages that are needed:
-//! `mosquitto` and `openssl`; without them the tests fail and say so.
+//! `mosquitto`, `vsftpd` and `openssl`; without them the tests fail and say so.
 
 #![allow(dead_code, missing_docs, reason = "each test program uses its own part of this")]
 #![allow(
@@ -13,9 +13,11 @@
 )]
 
 pub mod certificates;
+pub mod ftp_script;
 pub mod mosquitto;
 pub mod plain;
 pub mod scripted;
+pub mod vsftpd;
 
 use std::time::Duration;
 
