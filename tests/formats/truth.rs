@@ -25,7 +25,7 @@ fn real_files_equal_their_truth() {
     let mut wrong = Vec::new();
     println!("| file | thumbnails found/true | figures right/true |\n|---|---|---|");
     for (name, truth) in &truth {
-        let options = Options { hashes: true, check_md5: true, ..Options::default() };
+        let options = Options { hashes: true, whole_gcode: true, ..Options::default() };
         let answer = formats::inspect(&folder.join(name), &options);
         let mut check = Check { file: name, answer: &answer, right: 0, all: 0, wrong: Vec::new() };
         let (found, expected) = check.thumbnails(truth);
@@ -262,7 +262,7 @@ impl Check<'_> {
     fn other_plate(&mut self, truth: &Value, plate: &Value, index: u32) {
         let Some(folder) = folder() else { return };
         let plate_hint = formats::PlateHint { index: Some(index), gcode_file: None };
-        let options = Options { plate: plate_hint, hashes: true, check_md5: true, ..Options::default() };
+        let options = Options { plate: plate_hint, hashes: true, whole_gcode: true, ..Options::default() };
         let answer = formats::inspect(&folder.join(self.file), &options);
         let mut check = Check { file: self.file, answer: &answer, right: 0, all: 0, wrong: Vec::new() };
         check.equal("plate", answer.plate, Some(index));
