@@ -148,7 +148,7 @@ fn make(path: &PathBuf) {
         let mut parts = archive::gcode_3mf(&[1], &[1], &moves.repeat(megabytes * 31 / 10));
         let mut noise = files::Noise(5);
         let pixels: Vec<u8> = (0..512 * 512)
-            .flat_map(|_| ((noise.next() & 0xFFFF_FFFF) | 0xFF00_0000).to_le_bytes().into_iter().take(4))
+            .flat_map(|_| [noise.next().to_le_bytes()[2], noise.next().to_le_bytes()[3], 77, 255])
             .collect();
         let cover = files::png_of(512, 512, png::ColorType::Rgba, png::BitDepth::Eight, &pixels);
         parts

@@ -9,7 +9,7 @@ use printernizer_fuzz::formats::{Options, PlateHint, inspect_reader, picture, re
 /// The first byte of the input chooses the sizes of pieces, so that borders are hit at many places.
 pub fn read(bytes: &[u8]) {
     let piece = usize::from(bytes.len() as u8) * 3 + 1;
-    let options = Options { hashes: true, check_md5: true, ..Options::default() };
+    let options = Options { hashes: true, whole_gcode: true, ..Options::default() };
     let answer = inspect_reader(&mut Cursor::new(bytes), &options);
     assert!(answer.warnings.len() <= 32);
     for thumbnail in answer.thumbnails.iter().take(4) {

@@ -11,7 +11,7 @@ const USAGE: &str = "usage: printernizer inspect FILE [--json] [--plate N] [--qu
 
   --json      the answer as JSON
   --plate N   the figures of plate N of an archive
-  --quick     no checksums: neither of pictures nor of the plate's G-code
+  --quick     no checksums, and of an archive's G-code the head only
 ";
 
 /// Runs the subcommand with the arguments behind its name. Exit code 0: something could be read, 1: nothing could,
@@ -35,11 +35,11 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<(PathBu
     let mut parser = lexopt::Parser::from_args(arguments);
     let mut path = None;
     let mut json = false;
-    let mut options = Options { hashes: true, check_md5: true, ..Options::default() };
+    let mut options = Options { hashes: true, whole_gcode: true, ..Options::default() };
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
         match argument {
             Long("json") => json = true,
-            Long("quick") => (options.hashes, options.check_md5) = (false, false),
+            Long("quick") => (options.hashes, options.whole_gcode) = (false, false),
             Long("plate") => {
                 let value = parser.value().and_then(|value| value.parse());
                 options.plate.index = Some(value.map_err(|error| error.to_string())?);
@@ -81,9 +81,9 @@ mod tests {
     fn arguments_are_understood_or_refused() {
         let (path, json, options) = parsed(&["file.3mf", "--json", "--plate", "3"]).unwrap().unwrap();
         assert_eq!((path, json, options.plate.index), (PathBuf::from("file.3mf"), true, Some(3)));
-        assert!(options.hashes && options.check_md5);
+        assert!(options.hashes && options.whole_gcode);
         let (.., options) = parsed(&["--quick", "x"]).unwrap().unwrap();
-        assert!(!options.hashes && !options.check_md5);
+        assert!(!options.hashes && !options.whole_gcode);
         assert!(parsed(&["--help"]).unwrap().is_none());
         for wrong in [&[][..], &["a", "b"], &["a", "--plate"], &["a", "--plate", "x"], &["a", "--wrong"]] {
             assert!(parsed(wrong).is_err(), "{wrong:?}");

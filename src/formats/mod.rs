@@ -56,8 +56,9 @@ pub struct Options {
     pub plate: PlateHint,
     /// Whether to compute the SHA-256 of every picture, which means reading all of them.
     pub hashes: bool,
-    /// Whether to check the MD5 of the plate's G-code, which means reading all of it.
-    pub check_md5: bool,
+    /// Whether to unpack the plate's G-code of an archive to its end: for its MD5, and for the figures that some
+    /// slicers write behind the moves. Costs as much as the moves are long.
+    pub whole_gcode: bool,
     /// What the file claims to be, only to name the format of something that turns out to be none.
     pub claimed: Option<Format>,
 }

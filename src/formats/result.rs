@@ -150,10 +150,10 @@ pub enum Role {
     Package,
     /// The plate without lights.
     Unlit,
-    /// The plate from above.
-    Top,
     /// A smaller twin of the cover.
     Small,
+    /// The plate from above.
+    Top,
     /// Any other picture.
     Other,
 }

@@ -22,6 +22,6 @@ fn inspect(bytes: &[u8]) -> Inspection {
 }
 
 fn inspect_with(bytes: &[u8], plate: PlateHint) -> Inspection {
-    let options = Options { plate, hashes: true, check_md5: true, ..Options::default() };
+    let options = Options { plate, hashes: true, whole_gcode: true, ..Options::default() };
     inspect_reader(&mut Cursor::new(bytes), &options)
 }

@@ -91,6 +91,16 @@ fn a_picture_that_fits_is_served_without_its_luggage() {
     assert_eq!(made.sizes[2].png.as_ref(), files::png(100, 100));
 }
 
+/// Found by fuzzing: all rows were there, the end was not, and the largest size came out missing.
+#[test]
+fn a_picture_that_fits_and_lacks_its_end_still_has_all_sizes() {
+    let mut source = files::png(150, 20);
+    source.truncate(source.len() - 12);
+    source.extend_from_slice(b"\0\0\0\xFFIEND");
+    let made = Renditions::of(&source).unwrap();
+    assert_eq!(shapes(&made), [(128, 17), (150, 20), (150, 20)]);
+}
+
 #[test]
 fn damage_and_excess_have_their_kinds() {
     let good = files::png(300, 200);

@@ -25,7 +25,7 @@ fn real_files_equal_their_truth() {
     let mut wrong = Vec::new();
     println!("| file | thumbnails found/true | figures right/true |\n|---|---|---|");
     for (name, truth) in &truth {
-        let options = Options { hashes: true, check_md5: true, ..Options::default() };
+        let options = Options { hashes: true, whole_gcode: true, ..Options::default() };
         let answer = formats::inspect(&folder.join(name), &options);
         let mut check = Check { file: name, answer: &answer, right: 0, all: 0, wrong: Vec::new() };
         let (found, expected) = check.thumbnails(truth);
@@ -262,7 +262,7 @@ impl Check<'_> {
     fn other_plate(&mut self, truth: &Value, plate: &Value, index: u32) {
         let Some(folder) = folder() else { return };
         let plate_hint = formats::PlateHint { index: Some(index), gcode_file: None };
-        let options = Options { plate: plate_hint, hashes: true, check_md5: true, ..Options::default() };
+        let options = Options { plate: plate_hint, hashes: true, whole_gcode: true, ..Options::default() };
         let answer = formats::inspect(&folder.join(self.file), &options);
         let mut check = Check { file: self.file, answer: &answer, right: 0, all: 0, wrong: Vec::new() };
         check.equal("plate", answer.plate, Some(index));
@@ -371,4 +371,60 @@ fn first_number(text: &str) -> Option<f64> {
 
 fn numbers(text: &str) -> Vec<f64> {
     text.split(',').map(|item| item.trim().parse().unwrap()).collect()
+}
+
+/// Every real file with pictures gives renditions, and those that carry covers in front show one early.
+#[test]
+fn real_files_give_pictures_and_previews() {
+    let Some(folder) = folder() else {
+        println!("no real files: set PRINTERNIZER_DATA to the folder that holds files/truth.json");
+        return;
+    };
+    println!("| file | source | cover after KiB | figures in the preview |\n|---|---|---|---|");
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let answer = formats::inspect(&path, &Options { hashes: true, ..Options::default() });
+        if answer.thumbnails.is_empty() {
+            continue;
+        }
+        let (at, made) = formats::renditions(&mut std::fs::File::open(&path).unwrap(), &answer).unwrap();
+        assert_eq!((made.sizes.len(), made.blank), (3, false), "{name}");
+        let source = &answer.thumbnails[at];
+        assert!(made.sizes.iter().all(|size| size.width <= source.width && size.height <= source.height));
+
+        let bytes = std::fs::read(&path).unwrap();
+        let mut tap = formats::forward::Tap::new(formats::PlateHint::default());
+        let mut cover_at = None;
+        for (number, chunk) in bytes.chunks(1024).enumerate() {
+            if tap.push(chunk) && cover_at.is_none() && tap.preview().cover.is_some() {
+                cover_at = Some(number + 1);
+            }
+        }
+        let preview = tap.preview();
+        if let Some((cover, bytes)) = &preview.cover {
+            // A cover of the preview is one that the whole file has.
+            let sum = crate::files::sha256(bytes);
+            let known = |thumbnail: &formats::Thumbnail| thumbnail.sha256.as_deref() == Some(sum.as_str());
+            assert!(answer.thumbnails.iter().any(known), "{name}: {}", cover.source);
+        }
+        let early = ["bgcode", "gcode.3mf"].iter().any(|end| name.ends_with(end)) && !name.contains("petgcf");
+        assert!(
+            !early || (cover_at.is_some() && preview.metadata.print_time_s == answer.metadata.print_time_s),
+            "{name}"
+        );
+        let figures = serde_json::to_value(&preview.metadata).unwrap();
+        let known = figures
+            .as_object()
+            .unwrap()
+            .values()
+            .filter(|value| !value.is_null() && **value != serde_json::json!([]));
+        println!(
+            "| {name} | {} {}x{} | {cover_at:?} | {} |",
+            source.source,
+            source.width,
+            source.height,
+            known.count()
+        );
+    }
 }

@@ -76,12 +76,12 @@ fn read_tail(
 ) -> Result<(), Failure> {
     let length = source.len();
     let mut start = length.saturating_sub(limits::GCODE_TAIL).max(from);
-    if start > from && inside_settings(source, start)? {
-        // The window begins among settings: what precedes them, the statistics, is further ahead.
+    if start > from && comments_at(source, start, b"")? {
+        // The window begins among comments: what precedes the settings, the statistics, may be further ahead.
         start = length.saturating_sub(limits::GCODE_TAIL_MAX).max(from);
     }
     // What the head left open is not open here.
-    reader.in_config = start > from && inside_settings(source, start)?;
+    reader.in_config = start > from && comments_at(source, start, b" = ")?;
     let mut splitter = LineSplitter::starting_at(start);
     // The first line of a window is a part of one. It is only skipped when it does not begin a line.
     let mut skip = start > from && source.bytes_at(start - 1, 1)?.first() != Some(&b'\n');
@@ -105,12 +105,12 @@ fn read_tail(
     Ok(())
 }
 
-/// Whether the first whole lines behind `start` are settings (`; key = value`) and nothing else.
-fn inside_settings(source: &mut Source<'_>, start: u64) -> Result<bool, Failure> {
+/// Whether the first whole lines behind `start` are comments and nothing else, each with `mark` in it.
+fn comments_at(source: &mut Source<'_>, start: u64, mark: &[u8]) -> Result<bool, Failure> {
     let sample = source.bytes_at(start, limits::READ_CHUNK as u64)?;
     let mut lines = sample.split(|&byte| byte == b'\n').skip(1).take(4).peekable();
-    Ok(lines.peek().is_some()
-        && lines.all(|line| line.starts_with(b";") && line.windows(3).any(|window| window == b" = ")))
+    let marked = |line: &[u8]| mark.is_empty() || line.windows(mark.len()).any(|window| window == mark);
+    Ok(lines.peek().is_some() && lines.all(|line| line.starts_with(b";") && marked(line)))
 }
 
 /// Feeds up to `length` bytes from `at` and tells where it stopped.

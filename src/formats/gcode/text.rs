@@ -26,6 +26,8 @@ pub(crate) struct TextReader {
     /// Whether a configuration block is open.
     pub in_config: bool,
     in_header: bool,
+    /// Whether a block of JSON in comments is open. It repeats the settings in another form.
+    in_json: bool,
     old_filament_lines: usize,
     heaters: Vec<bool>,
     controller_is_bed: Option<bool>,
@@ -76,7 +78,7 @@ impl TextReader {
         if text.is_empty() {
             return;
         }
-        if self.block_marks(text) {
+        if self.block_marks(text) || self.in_json {
             return;
         }
         if !self.in_config && !self.store.has(Key::Slicer) {
@@ -104,6 +106,8 @@ impl TextReader {
             "CONFIG_BLOCK_END" => self.in_config = false,
             "HEADER_BLOCK_START" => self.in_header = true,
             "HEADER_BLOCK_END" => self.in_header = false,
+            _ if text.ends_with("_json_config = begin") => self.in_json = true,
+            _ if text.ends_with("_json_config = end") => self.in_json = false,
             _ if text.ends_with("_config = begin") => self.in_config = true,
             _ if text.ends_with("_config = end") => self.in_config = false,
             _ => return false,

@@ -100,7 +100,8 @@ fn to_rgba(row: &[u8], color: ColorType, rgba: &mut [u8]) {
     }
 }
 
-/// The picture without its texts, profiles, dates and animation. The input has been decoded before.
+/// The picture without its texts, profiles, dates and animation. `None` when its chunks do not
+/// reach to an end.
 pub(crate) fn bare_copy(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(bytes.len());
     out.extend_from_slice(PNG_SIGNATURE);

@@ -89,8 +89,10 @@ impl Renditions {
 
         let mut sizes: Vec<(u32, u32)> = Size::ALL.iter().map(|size| fit(source, size.side())).collect();
         sizes.dedup();
-        let as_it_is = picture.format == PictureFormat::Png && sizes.contains(&source) && png_is_plain(bytes);
-        if as_it_is {
+        // A PNG that fits and has its end is copied; one whose end is missing is written anew from what it shows.
+        let fits = picture.format == PictureFormat::Png && sizes.contains(&source) && png_is_plain(bytes);
+        let copy = if fits { png_rows::bare_copy(bytes) } else { None };
+        if copy.is_some() {
             sizes.retain(|&size| size != source);
         }
         // Exactly half of the next larger one is scaled from that: the same averages at a quarter of the work.
@@ -123,7 +125,7 @@ impl Renditions {
         };
 
         let mut made: Vec<Made> = Vec::new();
-        if as_it_is && let Some(copy) = png_rows::bare_copy(bytes) {
+        if let Some(copy) = copy {
             made.push((source, copy.into()));
         }
         let mut larger: ((u32, u32), Vec<u8>) = ((0, 0), Vec::new());

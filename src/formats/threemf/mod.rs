@@ -8,6 +8,7 @@ pub(crate) mod pictures;
 pub(crate) mod plates;
 pub(crate) mod xml;
 
+use std::collections::VecDeque;
 use std::io::BufReader;
 
 use plates::{PlateSettings, SlicedPlate};
@@ -237,24 +238,30 @@ fn figures_of(
     let gcode_entry = gcode.and_then(|(_, name)| directory.find(name));
     let mut md5_ok = None;
     if let Some(entry) = gcode_entry {
-        match read_gcode(source, directory, entry, options) {
-            Ok(reader) => {
-                tools_seen = reader.tools_seen;
-                store.merge(reader.store);
+        let wanted = announced_md5(source, directory, entry).unwrap_or_else(|failure| {
+            out.warn(part_failure(&md5_name(&entry.name), failure));
+            None
+        });
+        let result = if options.whole_gcode {
+            super::zip::check_ratio(entry).and_then(|()| whole_gcode(source, directory, entry))
+        } else {
+            gcode_ends(source, directory, entry, options).map(|reader| (reader, None))
+        };
+        // What is wrong further on does not hide what stands at the start.
+        let result = result.or_else(|failure| {
+            out.warn(part_failure(&entry.name, failure));
+            md5_ok = wanted.as_ref().filter(|_| options.whole_gcode).map(|_| false);
+            gcode_ends(source, directory, entry, options).map(|reader| (reader, None))
+        });
+        if let Ok((reader, sum)) = result {
+            tools_seen = reader.tools_seen;
+            store.merge(reader.store);
+            if let (Some(sum), Some(wanted)) = (sum, &wanted) {
+                md5_ok = Some(sum == *wanted);
             }
-            Err(failure) => out.warn(part_failure(&entry.name, failure)),
         }
-        if options.check_md5 {
-            match check_md5(source, directory, entry) {
-                Ok(answer) => md5_ok = answer,
-                Err(failure) => {
-                    out.warn(part_failure(&entry.name, failure));
-                    md5_ok = md5_entry(directory, entry).map(|_| false);
-                }
-            }
-            if md5_ok == Some(false) {
-                out.warn(Failure::corrupt(format!("the MD5 checksum of {} is wrong", entry.name)));
-            }
+        if md5_ok == Some(false) {
+            out.warn(Failure::corrupt(format!("the MD5 checksum of {} is wrong", entry.name)));
         }
     }
     if facts.objects.as_ref().is_none_or(Vec::is_empty)
@@ -289,8 +296,58 @@ fn part_failure(name: &str, failure: Failure) -> Failure {
     }
 }
 
+/// What the plate's G-code says, and its MD5: all of it is unpacked, the moves in the middle are passed over.
+fn whole_gcode(
+    source: &mut Source<'_>,
+    directory: &Directory,
+    entry: &Entry,
+) -> Result<(TextReader, Option<String>), Failure> {
+    let mut reader = TextReader::default();
+    let mut head = LineSplitter::default();
+    let mut ignore = |_| {};
+    let mut md5 = Md5::default();
+    let mut read = 0u64;
+    let mut in_head = true;
+    let mut tail: VecDeque<u8> = VecDeque::new();
+    let tail_max = usize::try_from(limits::GCODE_TAIL).unwrap_or(usize::MAX);
+    part::prefix(source, directory, entry, limits::VERIFY_PLAIN_MAX, |chunk| {
+        md5.update(chunk);
+        read += chunk.len() as u64;
+        if in_head {
+            head.push(chunk, |line| reader.line(&line, &mut ignore));
+            in_head = read < limits::GCODE_PREFIX_MAX
+                || (read < limits::GCODE_HEAD_MAX && (reader.in_config || reader.blocks.is_open()));
+        } else {
+            let excess = (tail.len() + chunk.len()).saturating_sub(tail_max).min(tail.len());
+            tail.drain(..excess);
+            tail.extend(chunk);
+        }
+        true
+    })?;
+    if in_head {
+        head.finish(|line| reader.line(&line, &mut ignore));
+    } else {
+        reader.in_config = false;
+        reader.blocks.finish(read, &mut ignore);
+        let mut splitter = LineSplitter::starting_at(read.saturating_sub(tail.len() as u64));
+        // The first line is a part of one, or follows on the head's last.
+        let mut first = true;
+        let (front, back) = tail.as_slices();
+        for piece in [front, back] {
+            splitter.push(piece, |line| {
+                if !std::mem::take(&mut first) {
+                    reader.line(&line, &mut ignore);
+                }
+            });
+        }
+        splitter.finish(|line| reader.line(&line, &mut ignore));
+    }
+    reader.finish();
+    Ok((reader, Some(super::hex(&md5.finish()))))
+}
+
 /// What the plate's G-code says: head and tail where it is stored, a prefix where it is packed.
-fn read_gcode(
+fn gcode_ends(
     source: &mut Source<'_>,
     directory: &Directory,
     entry: &Entry,
@@ -344,18 +401,6 @@ pub(crate) fn announced_md5(
     let text: String = String::from_utf8_lossy(&text).trim().chars().take(32).collect();
     let valid = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     Ok(valid.then(|| text.to_ascii_lowercase()))
-}
-
-/// Whether the G-code part has the MD5 that the archive gives for it; `None` where it gives none.
-fn check_md5(source: &mut Source<'_>, directory: &Directory, gcode: &Entry) -> Result<Option<bool>, Failure> {
-    let Some(wanted) = announced_md5(source, directory, gcode)? else { return Ok(None) };
-    super::zip::check_ratio(gcode)?;
-    let mut md5 = Md5::default();
-    part::prefix(source, directory, gcode, limits::VERIFY_PLAIN_MAX, |chunk| {
-        md5.update(chunk);
-        true
-    })?;
-    Ok(Some(super::hex(&md5.finish()) == wanted))
 }
 
 fn plate_json(
