@@ -261,6 +261,14 @@ fn a_wrong_code_and_a_wrong_name_at_both() {
     }
 }
 
+/// Moves the clock by a second at a time until the other end of `until` is gone.
+fn moving(service: &Service, until: std::sync::mpsc::Receiver<()>) {
+    let step = std::time::Duration::from_millis(300);
+    while until.recv_timeout(step) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+        service.pass(std::time::Duration::from_secs(1));
+    }
+}
+
 fn silence(mut peer: impl Peer) {
     let service = Service::manual();
     let id = join(&service, &mut peer, "127.0.0.1");
@@ -269,8 +277,13 @@ fn silence(mut peer: impl Peer) {
     service.pass(std::time::Duration::from_secs(16));
     let lost = service.log.first("the loss", |seen| seen.name == "printer_disconnected" && seen.is_of(&id));
     assert_eq!(lost.data()["reason"], "silent");
-    service.pass(std::time::Duration::from_secs(2));
-    peer.asked(3);
+    // The pause before the next attempt begins a moment after the loss was told: time goes on until it has passed.
+    std::thread::scope(|scope| {
+        let (_until_asked, asked) = std::sync::mpsc::sync_channel::<()>(0);
+        let service = &service;
+        scope.spawn(move || moving(service, asked));
+        peer.asked(3);
+    });
     peer.say(&report(0, json!({"gcode_state": "IDLE"})));
     service.until(&id, "it is back", |view| view["connection"]["status"] == "monitoring");
     contract::check(&service.journal());
