@@ -251,9 +251,10 @@ impl Watch {
                     let silent = end.kind == ConnectionKind::Silent;
                     self.state.connection_kind = Some(end.kind);
                     self.state.connection_message = Some(end.message);
+                    // The pause counts from the loss, however long its record takes.
+                    let now = self.deps.clock.now().mono;
                     self.disconnected(if silent { DisconnectReason::Silent } else { DisconnectReason::Lost })
                         .await?;
-                    let now = self.deps.clock.now().mono;
                     if self.connected_at.is_none_or(|at| now.since(at) >= STABLE_AFTER) {
                         self.backoff.succeed();
                     }
