@@ -49,6 +49,7 @@ fn job(id: JobId, printer: u64, status: JobStatus) -> Job {
         name: format!("Housing for the sensor, version {id}"),
         file: Some(format!("housing_sensor_{id}_PLA_0.4n_0.2mm_X1C_2h31m.gcode.3mf")),
         plate: Some(1),
+        file_id: None,
         status,
         auto: true,
         progress: Some(100),

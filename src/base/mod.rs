@@ -8,5 +8,6 @@ pub mod error;
 pub mod file;
 pub mod latest;
 pub mod logging;
+pub mod pool;
 pub mod secret;
 pub mod task;

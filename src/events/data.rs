@@ -9,15 +9,6 @@ use crate::model::status::{
 };
 use crate::model::{Job, JobId, JobStatus, Printer, PrinterId, PrinterType};
 
-macro_rules! payload {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)+ })+) => {
-        $($(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[allow(missing_docs, reason = "the fields are those of docs/events.md, units in their names")]
-        pub struct $name { $($(#[$field_doc])* pub $field: $kind,)+ })+
-    };
-}
-
 payload! {
     /// A printer by id, name and type.
     PrinterRef { printer_id: PrinterId, name: String, #[serde(rename = "type")] kind: PrinterType, }

@@ -3,13 +3,25 @@
 //! *Durable* events carry a `seq` and are committed with the record they speak of; *state* events carry none and may be
 //! skipped for a slow listener. This room knows the shapes; the store gives out `seq`, the bus carries envelopes.
 
+/// Declares payloads: structs of public fields, in the order of the contract.
+macro_rules! payload {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)+ })+) => {
+        $($(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[allow(missing_docs, reason = "the fields are those of docs/events.md, units in their names")]
+        pub struct $name { $($(#[$field_doc])* pub $field: $kind,)+ })+
+    };
+}
+
 mod announce;
 pub mod data;
 mod envelope;
+pub mod files;
 
 pub use announce::{Announcer, EventBus, RING};
 pub use data::*;
 pub use envelope::{Envelope, Flow};
+pub use files::*;
 
 /// Whether an event is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +98,31 @@ catalogue! {
     JobCompleted(JobCompleted) "job_completed" Durable "once in a job's life, at its end";
     JobUpdated(JobOnly) "job_updated" Durable "a job was changed by the API";
     JobDeleted(JobOnly) "job_deleted" Durable "a job was deleted by the API";
+    FilesDiscovered(FilesDiscovered) "files_discovered" Either "a source's files were listed; state when nothing changed";
+    NewFilesFound(NewFilesFound) "new_files_found" Durable "a listing showed files that were not known before";
+    FileSyncComplete(FileSyncComplete) "file_sync_complete" Either "a listing has been merged; state when nothing changed";
+    FileDeleted(FileDeleted) "file_deleted" Durable "a local copy or record was deleted";
+    FileDownloadStarted(FileDownloadStarted) "file_download_started" Durable
+        "a round of a fetch has the printer's transfer slot, before names are resolved";
+    FileDownloadProgress(FileDownloadProgress) "file_download_progress" State
+        "at most once a second while bytes come";
+    FilePreviewReady(FilePreviewReady) "file_preview_ready" Durable
+        "the first bytes of a running transfer held a cover or the header";
+    FileNeedsThumbnailProcessing(FileNeedsThumbnailProcessing) "file_needs_thumbnail_processing" Durable
+        "bytes have arrived whose thumbnails and metadata are wanted";
+    FileDownloadComplete(FileDownloadComplete) "file_download_complete" Durable "a file is whole, synced and recorded";
+    FileVerificationFailed(FileVerificationFailed) "file_verification_failed" Durable
+        "the later check of the whole file found damage";
+    FileDownloadFailed(FileDownloadFailed) "file_download_failed" Durable "a round of a fetch failed";
+    FileThumbnailsProcessed(FileThumbnailsProcessed) "file_thumbnails_processed" Durable "thumbnails are made and stored";
+    ThumbnailProcessingFailed(ThumbnailProcessingFailed) "thumbnail_processing_failed" Durable
+        "no thumbnails could be made";
+    FileMetadataExtracted(FileMetadataExtracted) "file_metadata_extracted" Durable "metadata is read and stored";
+    MetadataExtractionFailed(MetadataExtractionFailed) "metadata_extraction_failed" Durable "no metadata could be read";
+    AutoDownloadTriggered(AutoDownloadTriggered) "auto_download_triggered" Durable
+        "a print has started and its file name is known";
+    AutoDownloadFailed(AutoDownloadFailed) "auto_download_failed" Durable
+        "a print's file could not be fetched: when the rounds during the print are used up, and after its end";
     ServiceStarted(ServiceStarted) "service_started" Durable "the service has started";
     ServiceStopping(ServiceStopping) "service_stopping" Durable "the service is about to stop";
 }

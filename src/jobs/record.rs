@@ -357,6 +357,7 @@ fn start(
         name: text::clean(name, NAME_BYTES_MAX),
         file: print.file.clone(),
         plate: print.plate,
+        file_id: None,
         status: JobStatus::Pending,
         auto: true,
         progress: None,

@@ -71,6 +71,14 @@ id! {
     /// A job, as `j1`; later jobs have greater numbers.
     JobId, "j"
 }
+id! {
+    /// One version of a file (source, path and content), as `f1`.
+    FileId, "f"
+}
+id! {
+    /// A request to fetch a file off its printer, as `d1`.
+    FetchId, "d"
+}
 
 #[cfg(test)]
 mod tests {

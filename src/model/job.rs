@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, PrinterId};
+use super::{FileId, JobId, PrinterId};
 use crate::base::clock::Timestamp;
 
 /// Where a job stands.
@@ -98,6 +98,8 @@ pub struct Job {
     pub file: Option<String>,
     /// Plate within the file, from 1.
     pub plate: Option<u32>,
+    /// The version of the file that is printed, once it is known.
+    pub file_id: Option<FileId>,
     /// Where it stands.
     pub status: JobStatus,
     /// Whether it was recorded because a print started (and not by the API).

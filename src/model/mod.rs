@@ -1,5 +1,8 @@
 //! Plain data: identifiers, units, printers, jobs. No input or output, no waiting, no vendor words.
 
+pub mod checksum;
+pub mod fetch;
+pub mod file;
 pub mod id;
 pub mod job;
 pub mod printer;
@@ -7,7 +10,10 @@ pub mod status;
 pub mod text;
 pub mod track;
 
-pub use id::{JobId, PrinterId};
+pub use checksum::Checksum;
+pub use fetch::{Fetch, FetchState, Origin, Start, Wanted};
+pub use file::{Content, FetchKind, Figures, FileRecord, FileSource, FileStatus, PlateWork, Work};
+pub use id::{FetchId, FileId, JobId, PrinterId};
 pub use job::{Job, JobEnd, JobStatus};
 pub use printer::{ConnectionConfig, Printer, PrinterType};
 pub use status::{

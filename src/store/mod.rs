@@ -15,6 +15,7 @@
 //! journal [`JOURNAL_MAX`] events, redb's cache [`CACHE_BYTES`]. The number of jobs is bounded by the jobs room.
 
 mod backup;
+pub mod blobs;
 mod env;
 mod error;
 mod files;
@@ -37,6 +38,7 @@ mod view;
 mod tests;
 
 pub use backup::BackupReport;
+pub use blobs::{Blobs, ThumbSize};
 pub use error::{DecodeError, RecordError, StoreError};
 pub use handle::{QUEUE_MAX, QUEUE_WAIT, Store};
 pub use journal::{EVENT_BYTES_MAX, JOURNAL_MAX, JOURNAL_PAGE_MAX, JOURNAL_SLACK, JournalPage, StoredEvent};
@@ -45,6 +47,7 @@ pub use open::{
 };
 pub use read::{OPEN_JOBS_READ_MAX, RawRead, Read, Span};
 pub use record::{RECORD_BYTES_MAX, Record, body, versioned};
+pub use records::{INDEXED_READ_MAX, ReadFiles};
 pub use settings::{SETTING_BYTES_MAX, SETTING_NAME_MAX, SettingsStorage};
 pub use stats::StoreStats;
 pub use tables::{Key, KeyBytes, Table};

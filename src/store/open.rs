@@ -387,6 +387,10 @@ fn prepare(database: &Database, counters: Counters, jump: bool) -> Result<(), re
         let mut rows = file.open_table(Table::Meta.definition())?;
         rows.insert(meta::FORMAT, FORMAT.to_bytes().as_slice())?;
         write_counters(&mut rows, counters)?;
+        for (row, by) in meta::NUMBERS.into_iter().filter(|_| jump) {
+            let last = rows.get(row)?.and_then(|last| u64::from_bytes(last.value())).unwrap_or(0);
+            rows.insert(row, (last + by).to_bytes().as_slice())?;
+        }
     }
     file.commit()?;
     Ok(())

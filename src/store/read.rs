@@ -34,6 +34,12 @@ impl Span {
         Span { from: Bound::Included(key(prefix)), to: Bound::Excluded(behind(prefix)) }
     }
 
+    /// `key` and the keys greater than it.
+    #[must_use]
+    pub fn from(key: KeyBytes) -> Span {
+        Span { from: Bound::Included(key), to: Bound::Unbounded }
+    }
+
     /// The keys greater than `key`.
     #[must_use]
     pub fn after(key: KeyBytes) -> Span {

@@ -5,7 +5,7 @@
 
 use redb::TableDefinition;
 
-use crate::model::{JobId, PrinterId};
+use crate::model::{FetchId, FileId, JobId, PrinterId};
 
 /// Bytes of a key: room for a checksum and two numbers.
 pub(super) const KEY_BYTES_MAX: usize = 64;
@@ -45,6 +45,11 @@ tables! {
     Jobs "jobs" "Jobs.";
     Tracks "tracks" "What is remembered of a printer between two reports.";
     Settings "settings" "Settings by short names.";
+    Files "files" "Versions of files.";
+    Contents "contents" "Bytes on the card, by checksum.";
+    Figures "figures" "What was found in a content for a plate.";
+    Fetches "fetches" "Requests for files on printers.";
+    FileIndex "file_index" "Files by content, by path and by pending work; open fetches; fetches by job.";
 }
 
 impl Table {
@@ -91,7 +96,7 @@ macro_rules! numbered {
     )+};
 }
 
-numbered! { PrinterId JobId }
+numbered! { PrinterId JobId FileId FetchId }
 
 /// `bytes` as a key, cut at [`KEY_BYTES_MAX`]; callers pass constants, numbers and checked names.
 pub(super) fn key(bytes: &[u8]) -> KeyBytes {
@@ -118,6 +123,13 @@ pub(super) mod meta {
     pub(in crate::store) const LAST_JOB: &[u8] = b"last_job";
     /// The last printer number given out.
     pub(in crate::store) const LAST_PRINTER: &[u8] = b"last_printer";
+    /// The last file number given out.
+    pub(in crate::store) const LAST_FILE: &[u8] = b"last_file";
+    /// The last fetch number given out.
+    pub(in crate::store) const LAST_FETCH: &[u8] = b"last_fetch";
+    /// Numbers that are given out from rows of their own, and how far they jump when records turn out to be older than
+    /// what may have been announced.
+    pub(in crate::store) const NUMBERS: [(&[u8], u64); 2] = [(LAST_FILE, 10_000), (LAST_FETCH, 1_000)];
     /// Before the name of an event: how often it was announced ever.
     pub(in crate::store) const COUNT: &[u8] = b"count/";
     /// Before the number of a job that is not over; the value is its printer's number.

@@ -113,6 +113,14 @@ impl<'a> Txn<'a> {
         JobId(self.changes.counters.job)
     }
 
+    /// The next of the numbers that are counted in the row `row` of the table `meta`. Given back if the closure is discarded.
+    pub(super) fn next_number(&mut self, row: &[u8]) -> Result<u64, StoreError> {
+        let last = self.raw_get(Table::Meta, row)?.and_then(|last| u64::from_bytes(&last));
+        let next = last.unwrap_or(0) + 1;
+        self.raw_put(Table::Meta, super::tables::key(row), next.to_bytes().to_vec());
+        Ok(next)
+    }
+
     /// Writes a record, new or changed.
     ///
     /// # Errors

@@ -39,5 +39,13 @@ codes! {
         Failed = 8, Cancelled = 9, Unknown = 10,
     }
     plate: crate::model::status::Plate, "state of a plate" { Unknown = 0, Occupied = 1, Clear = 2, }
+    file_status: crate::model::FileStatus, "status of a file" {
+        Available = 0, Downloading = 1, Downloaded = 2, Local = 3, Error = 4, Unavailable = 5, Deleted = 6,
+    }
+    work: crate::model::Work, "state of work" { None = 0, Pending = 1, Done = 2, Failed = 3, }
+    fetch_kind: crate::model::FetchKind, "failure of a fetch" {
+        NotFound = 0, Auth = 1, Refused = 2, Interrupted = 3, Stalled = 4, SizeMismatch = 5, Corrupt = 6, TooLarge = 7,
+        NoSpace = 8, BadName = 9, PrinterOffline = 10, Cancelled = 11, NotOnStorage = 12,
+    }
     print_kind: crate::model::status::PrintKind, "kind of print" { User = 0, System = 1, }
 }

@@ -3,8 +3,12 @@
 
 use super::*;
 use crate::base::secret::Secret;
+use crate::model::file::{Outcome, Picture, Pictures};
 use crate::model::status::{Plate, Print, PrintKind};
-use crate::model::{ConnectionConfig, PrinterStatus, PrinterType};
+use crate::model::{
+    Checksum, ConnectionConfig, Content, Fetch, FetchId, FetchKind, FetchState, Figures, FileId, FileRecord,
+    FileSource, FileStatus, Origin, PlateWork, PrinterStatus, PrinterType, Start, Wanted, Work,
+};
 use crate::store::record::{from_row, hex};
 use crate::store::tables::KeyBytes;
 
@@ -63,6 +67,7 @@ fn full_job() -> Job {
         name: "Boat".into(),
         file: Some("boat.gcode.3mf".into()),
         plate: Some(2),
+        file_id: Some(FileId(5)),
         status: JobStatus::Failed,
         auto: true,
         progress: Some(42),
@@ -111,9 +116,9 @@ fn printer_1() {
 
 #[test]
 fn job_1() {
-    pinned(
-        &full_job(),
-        "0000000000000102",
+    read_back(
+        &Job { file_id: None, ..full_job() },
+        &JobId(258).to_bytes(),
         "01030580a0bfc6b26802583104426f6174010e626f61742e67636f64652e336d66010201012a011066696c616d656e74\
          2072616e206f757401d0afbfc6b2680001c0bacbc6b268014d",
     );
@@ -121,6 +126,142 @@ fn job_1() {
     let job = full_job();
     let expected = JobHead { printer_id: job.printer_id, status: job.status, created_at: job.created_at };
     assert_eq!(head, expected);
+}
+
+#[test]
+fn job_2() {
+    pinned(
+        &full_job(),
+        "0000000000000102",
+        "02030580a0bfc6b26802583104426f6174010e626f61742e67636f64652e336d66010201012a011066696c616d656e74\
+         2072616e206f757401d0afbfc6b2680001c0bacbc6b268014d0105",
+    );
+}
+
+#[test]
+fn file_1() {
+    let file = FileRecord {
+        id: FileId(5),
+        source: FileSource::Printer(PrinterId(3)),
+        source_name: "X1".into(),
+        path: b"/cache/W\xffrfel.3mf".to_vec(),
+        name: "W\u{fffd}rfel.3mf".into(),
+        size: Some(300),
+        mark: Some("1793491200".into()),
+        status: FileStatus::Downloaded,
+        content: Some(Checksum([0xcd; 32])),
+        work: vec![PlateWork {
+            plate: Some(2),
+            thumbnails: Work::Done,
+            metadata: Work::Failed,
+            cause: Some(77),
+        }],
+        pinned: true,
+        error: Some((FetchKind::SizeMismatch, "short".into())),
+        discovered_at: Timestamp(1_793_491_200_000),
+        kept_at: Some(Timestamp(1_793_491_300_000)),
+    };
+    pinned(
+        &file,
+        "0000000000000005",
+        "0100030201cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd0c57efbfbd7266656c2e33\
+         6d66025831112f63616368652f57ff7266656c2e336d6601ac02010a313739333439313230300101020203014d010105\
+         0573686f727480a0bfc6b26801c0bacbc6b268",
+    );
+    for code in 0..7 {
+        let file = FileRecord { status: codes::file_status::decode(code).unwrap(), ..file.clone() };
+        let (key, bytes) = row(&file);
+        assert_eq!(from_row::<FileRecord>(&key, &bytes).unwrap(), file);
+    }
+}
+
+#[test]
+fn content_1() {
+    let content = Content {
+        checksum: Checksum([0xcd; 32]),
+        size: 300,
+        head: Checksum([0xef; 32]),
+        plate_md5: vec![(2, [0x11; 16])],
+        extension: "gcode.3mf".into(),
+        verified: Some(false),
+        damage: Some("plate 2".into()),
+        kept_at: Timestamp(1_793_491_300_000),
+    };
+    pinned(
+        &content,
+        &"cd".repeat(32),
+        "01ac02efefefefefefefefefefefefefefefefefefefefefefefefefefefefefefefef01021111111111111111111111\
+         11111111110967636f64652e336d6601000107706c6174652032c0bacbc6b268",
+    );
+}
+
+#[test]
+fn figures_1() {
+    let large = Some(Picture { width: 512, height: 384, bytes: 9_000 });
+    let figures = Figures {
+        content: Checksum([0xcd; 32]),
+        plate: Some(2),
+        found_plate: Some(2),
+        thumbnails: Outcome::Done(Pictures { large, from_printer: true, ..Pictures::default() }),
+        metadata: Outcome::Failed { kind: "no_metadata".into(), message: "says nothing".into() },
+    };
+    pinned(
+        &figures,
+        &format!("{}00000002", "cd".repeat(32)),
+        "0101020100000180048003a84601020b6e6f5f6d657461646174610c73617973206e6f7468696e67",
+    );
+    let other =
+        Figures { plate: None, thumbnails: Outcome::Open, metadata: Outcome::Done("{}".into()), ..figures };
+    let (key, bytes) = row(&other);
+    assert_eq!(from_row::<Figures>(&key, &bytes).unwrap(), other);
+}
+
+#[test]
+fn fetch_1() {
+    let fetch = Fetch {
+        id: FetchId(9),
+        printer_id: PrinterId(3),
+        wanted: Wanted::Print {
+            job_id: JobId(258),
+            start: Start {
+                title: Some("Boat".into()),
+                file: Some("boat.gcode.3mf".into()),
+                plate: Some(2),
+                origin: Origin::Sent("boat.gcode.3mf".into()),
+            },
+        },
+        filename: "boat.gcode.3mf".into(),
+        auto: true,
+        cause: Some(70),
+        state: FetchState::AfterPrint,
+        attempts: 5,
+        tried: vec!["/boat.gcode.3mf".into()],
+        error: Some((FetchKind::NotFound, "no such file".into())),
+        refetch: false,
+        created_at: Timestamp(1_793_491_200_000),
+    };
+    pinned(
+        &fetch,
+        "0000000000000009",
+        "0103030082020104426f6174010e626f61742e67636f64652e336d660102010e626f61742e67636f64652e336d660e62\
+         6f61742e67636f64652e336d6601014605010f2f626f61742e67636f64652e336d6601000c6e6f20737563682066696c\
+         650080a0bfc6b268",
+    );
+    let origins = [
+        Origin::Unknown,
+        Origin::OnCard("a".into()),
+        Origin::Cloud,
+        Origin::Internal("b".into()),
+        Origin::System,
+        Origin::Local,
+    ];
+    for origin in origins {
+        let start = Start { origin, ..Start::default() };
+        let wanted = Wanted::Print { job_id: JobId(1), start };
+        let fetch = Fetch { wanted, state: FetchState::Done(FileId(5)), ..fetch.clone() };
+        let (key, bytes) = row(&fetch);
+        assert_eq!(from_row::<Fetch>(&key, &bytes).unwrap(), fetch);
+    }
 }
 
 #[test]
@@ -142,6 +283,6 @@ fn a_job_of_every_status_comes_back() {
     let (key, mut bytes) = row(&full_job());
     bytes[2] = 8;
     assert_eq!(from_row::<Job>(&key, &bytes).unwrap_err().error, DecodeError::Code("status of a job", 8));
-    bytes[0] = 2;
-    assert_eq!(from_row::<Job>(&key, &bytes).unwrap_err().error, DecodeError::Version(2));
+    bytes[0] = 3;
+    assert_eq!(from_row::<Job>(&key, &bytes).unwrap_err().error, DecodeError::Version(3));
 }

@@ -2,9 +2,14 @@
 //! change of a record is a new struct, a new version number and an upgrade. `golden.rs` pins the bytes.
 
 pub(super) mod codes;
+mod files;
+mod files_v1;
 #[cfg(test)]
 mod golden;
 pub(super) mod v1;
+pub(super) mod v2;
+
+pub use files::{INDEXED_READ_MAX, ReadFiles};
 
 use std::ops::ControlFlow;
 
@@ -47,12 +52,13 @@ impl Record for Job {
     }
 
     fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        versioned(Self::TABLE, 1, &v1::Job::from(self))
+        versioned(Self::TABLE, 2, &v2::Job::from(self))
     }
 
     fn decode(key: JobId, version: u8, bytes: &[u8]) -> Result<Job, DecodeError> {
         match version {
             1 => body::<v1::Job>(bytes)?.into_model(key),
+            2 => body::<v2::Job>(bytes)?.into_model(key),
             other => Err(DecodeError::Version(other)),
         }
     }
@@ -114,7 +120,7 @@ impl JobHead {
     /// Reads the first fields of a stored job.
     pub(super) fn decode(row: &[u8]) -> Result<JobHead, DecodeError> {
         let (version, body) = row.split_first().ok_or(DecodeError::Empty)?;
-        if *version != 1 {
+        if !matches!(version, 1 | 2) {
             return Err(DecodeError::Version(*version));
         }
         let (head, _) = postcard::take_from_bytes::<StoredJobHead>(body).map_err(|_| DecodeError::Body)?;

@@ -100,28 +100,6 @@ pub(in crate::store) struct Job {
     created_seq: u64,
 }
 
-impl From<&model::Job> for Job {
-    fn from(job: &model::Job) -> Job {
-        Job {
-            printer_id: job.printer_id.0,
-            status: codes::job_status::encode(job.status),
-            created_at: job.created_at.0,
-            printer_name: job.printer_name.clone(),
-            name: job.name.clone(),
-            file: job.file.clone(),
-            plate: job.plate,
-            auto: job.auto,
-            progress: job.progress,
-            error: job.error.clone(),
-            started_at: job.started_at.map(|time| time.0),
-            printing_at: job.printing_at.map(|time| time.0),
-            ended_at: job.ended_at.map(|time| time.0),
-            clock_synced: job.clock_synced,
-            created_seq: job.created_seq,
-        }
-    }
-}
-
 impl Job {
     pub(in crate::store) fn into_model(self, id: JobId) -> Result<model::Job, DecodeError> {
         Ok(model::Job {
@@ -131,6 +109,7 @@ impl Job {
             name: self.name,
             file: self.file,
             plate: self.plate,
+            file_id: None,
             status: codes::job_status::decode(self.status)?,
             auto: self.auto,
             progress: self.progress,

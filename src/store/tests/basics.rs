@@ -453,7 +453,22 @@ fn the_journal_keeps_the_last_events_and_gives_their_bytes() {
 #[test]
 fn names_and_small_rows_are_pinned() {
     let names: Vec<&str> = Table::ALL.iter().map(|table| table.name()).collect();
-    assert_eq!(names, ["meta", "journal", "printers", "jobs", "tracks", "settings"]);
+    assert_eq!(
+        names,
+        [
+            "meta",
+            "journal",
+            "printers",
+            "jobs",
+            "tracks",
+            "settings",
+            "files",
+            "contents",
+            "figures",
+            "fetches",
+            "file_index"
+        ]
+    );
     let dir = scratch();
     let (opened, announced) = open(dir.path());
     add_job(&opened.store, PrinterId(7), JobStatus::Running).unwrap();

@@ -78,6 +78,7 @@ pub(super) fn job(id: JobId, printer_id: PrinterId, status: JobStatus) -> Job {
         name: format!("Job {id}"),
         file: Some("würfel.3mf".into()),
         plate: Some(1),
+        file_id: None,
         status,
         auto: true,
         progress: None,

@@ -71,6 +71,7 @@ pub fn add<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
             name,
             file,
             plate,
+            file_id: None,
             status: JobStatus::Pending,
             auto: false,
             progress: None,
