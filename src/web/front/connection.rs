@@ -10,7 +10,7 @@ use super::answer::{refuse, send};
 use super::guard;
 use super::head::{Head, Verb};
 use super::large::{Exchange, LARGE_AT_ONCE, LargeError, LargeRoutes};
-use super::proxy::forward;
+use super::proxy::{forward, turn};
 use super::seats::{Phase, SeatId};
 use super::socket::{Client, Gone, NoHead};
 use super::stream::{End, EventSource, StreamRequest, pump, stream_head};
@@ -147,8 +147,14 @@ async fn exchange<E: EventSource, L: LargeRoutes>(
     holder.enter(Phase::Busy);
     shared.stats.requests.fetch_add(1, Ordering::Relaxed);
     let config = &shared.config;
-    let answer =
-        forward(&shared.gate, &shared.backend, &shared.clock, &config.proxy, peer, head, &body).await;
+    // Whoever has hung up makes room for the next in line; once a handler works its answer is waited for.
+    let hung_up = async {
+        client.hung_up().await;
+        Err(Ended::Gone(Gone::Closed))
+    };
+    let turn = async { turn(&shared.gate, &shared.clock, &config.proxy).await.map_err(Ended::from) };
+    let share = smol::future::or(hung_up, turn).await?;
+    let answer = forward(share, &shared.backend, &shared.clock, &config.proxy, peer, head, &body).await;
     drop(body);
     let answer = answer.inspect_err(|error| {
         shared.stats.proxy_errors.fetch_add(1, Ordering::Relaxed);

@@ -154,13 +154,21 @@ pub(super) struct Answer {
     _share: Share,
 }
 
-/// Hands a request to `tiny_http` and takes the answer in.
+/// Waits for a request's turn. May be dropped.
 ///
 /// # Errors
-/// 503 where no turn came in time or nobody serves, 504 where the handler took too long, 500 where the answer was cut
-/// short or too large.
+/// 503 where none came in time.
+pub(super) async fn turn(gate: &Rc<Gate>, clock: &Clock, limits: &ProxyLimits) -> Result<Share, ApiError> {
+    let share = within(clock, limits.turn_time, gate.pass(clock, limits.answer_bytes)).await;
+    share.ok_or_else(|| ApiError::busy("Too many requests at once. Try again shortly.", 2))
+}
+
+/// Hands a request whose turn it is to `tiny_http` and takes the answer in.
+///
+/// # Errors
+/// 503 where nobody serves, 504 where the handler took too long, 500 where the answer was cut short or too large.
 pub(super) async fn forward(
-    gate: &Rc<Gate>,
+    mut share: Share,
     backend: &Backend,
     clock: &Clock,
     limits: &ProxyLimits,
@@ -168,9 +176,6 @@ pub(super) async fn forward(
     head: &Head,
     body: &[u8],
 ) -> Result<Answer, ApiError> {
-    let share = within(clock, limits.turn_time, gate.pass(clock, limits.answer_bytes)).await;
-    let mut share =
-        share.ok_or_else(|| ApiError::busy("Too many requests at once. Try again shortly.", 2))?;
     let request = rewrite(peer, head, body);
     let safe = matches!(head.verb, Verb::Get | Verb::Head | Verb::Options);
     let work = async {

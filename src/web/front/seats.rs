@@ -3,7 +3,8 @@
 //! Pure bookkeeping, no sockets in it. The rules:
 //! * at most [`SeatLimits::seats`] connections, the last [`SeatLimits::kept`] of them for loopback (a screen or a
 //!   proxy on the device itself must get in whatever happens on the LAN);
-//! * at most [`SeatLimits::per_address`] for one address (for IPv6: one /64 network, since a host owns a whole one);
+//! * at most [`SeatLimits::per_address`] for one address (for IPv6: one /64 network, since a host owns a whole one; not
+//!   for loopback, where a proxy may stand for many);
 //! * a connection that has not yet sent a whole request, or waits idle for its next one, may be asked to leave when
 //!   somebody else needs its seat. So silent sockets never keep a real viewer out, who sends a request at once.
 
@@ -102,7 +103,8 @@ impl Seats {
     pub fn admit(&mut self, address: IpAddr, local: bool, now: Mono) -> Admission {
         let address = network(address);
         let same = self.seats.iter().flatten().filter(|seat| seat.address == address).count();
-        let index = if same >= self.limits.per_address {
+        // Behind loopback may be a proxy with everybody's connections.
+        let index = if same >= self.limits.per_address && !local {
             // An address harms only itself here, so its patience does not matter.
             match self.impatient(now, Duration::ZERO, |seat| seat.address == address) {
                 Some(index) => index,

@@ -160,6 +160,15 @@ impl Client {
         }
     }
 
+    /// Waits until the client has reset the connection. Never ready for one that is merely silent, has sent more already,
+    /// or has said that it will send nothing more: that one may well wait for its answer.
+    pub(super) async fn hung_up(&self) {
+        let mut byte = [0];
+        if self.stream.read_with(|stream| stream.peek(&mut byte)).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Writes all of `bytes` by progress.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), Gone> {
         for piece in bytes.chunks(PIECE_BYTES) {
