@@ -4,6 +4,7 @@
 //! a second time, so that a misunderstanding of the protocol is not made twice in the same place.
 //!
 //! - [`bambu`]: Bambu Lab printers (MQTT 3.1.1 in TLS 1.2). Start with [`bambu::Printer::start`].
+//! - [`prusa`]: Prusa printers with their web server (HTTP/1.1). Start with [`prusa::Printer::start`].
 //! - [`fleet`]: printers with a life of their own, for demonstrations and load.
 //! - [`control`]: the HTTP interface by which other processes drive the printers.
 //! - [`wait`]: clocks and the stop signal.
@@ -14,4 +15,5 @@
 pub mod bambu;
 pub mod control;
 pub mod fleet;
+pub mod prusa;
 pub mod wait;
