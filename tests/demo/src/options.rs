@@ -11,7 +11,8 @@ use lexopt::{Arg, ValueExt};
 pub const HELP: &str = "\
 Shows printernizer with simulated printers: cargo run --release -p demo [-- OPTIONS]
 
-  --printers N        how many printers (4)
+  --printers N        how many Bambu Lab printers (4)
+  --prusa N           how many Prusa printers (2)
   --rate REPORTS      reports a second of each printer (1)
   --factor N          how many times as fast the printers live (20)
   --port PORT         where the page is (8080, or the next free one)
@@ -32,8 +33,10 @@ const PORTS_TRIED: u16 = 100;
 /// The command line, understood.
 #[derive(Debug, PartialEq)]
 pub struct Options {
-    /// How many printers; the simulator knows the limit.
+    /// How many Bambu Lab printers; the simulator knows the limit.
     pub printers: u32,
+    /// How many Prusa printers, beside the others.
+    pub prusa: u32,
     /// Reports a second; passed on as it is.
     pub rate: String,
     /// Time factor; passed on as it is.
@@ -55,6 +58,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Opt
     let mut parser = lexopt::Parser::from_args(arguments);
     let mut options = Options {
         printers: 4,
+        prusa: 2,
         rate: "1".into(),
         factor: "20".into(),
         port: None,
@@ -66,6 +70,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Opt
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("printers") => options.printers = parser.value()?.parse()?,
+            Arg::Long("prusa") => options.prusa = parser.value()?.parse()?,
             Arg::Long("rate") => options.rate = number(&mut parser)?,
             Arg::Long("factor") => options.factor = number(&mut parser)?,
             Arg::Long("port") => options.port = Some(parser.value()?.parse()?),
@@ -114,8 +119,9 @@ mod tests {
 
     #[test]
     fn options_are_read_and_nonsense_is_refused() {
-        let options = parsed(&["--printers=8", "--rate", "10", "--seconds", "5"]).unwrap().unwrap();
-        assert_eq!((options.printers, options.rate.as_str()), (8, "10"));
+        let options =
+            parsed(&["--printers=8", "--prusa=1", "--rate", "10", "--seconds", "5"]).unwrap().unwrap();
+        assert_eq!((options.printers, options.prusa, options.rate.as_str()), (8, 1, "10"));
         assert_eq!(options.duration, Some(Duration::from_secs(5)));
         assert_eq!(parsed(&["--help"]).unwrap(), None);
         for arguments in [&["--rate", "fast"][..], &["--port", "http"], &["--rate", "0"], &["--what"], &["x"]]

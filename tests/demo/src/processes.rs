@@ -39,7 +39,7 @@ impl Simulator {
     /// A sentence.
     pub fn start(program: &Path, options: &Options, sender: &SyncSender<Ending>) -> Result<Self, String> {
         let mut child = Command::new(program)
-            .args(["--printers", &options.printers.to_string()])
+            .args(["--printers", &options.printers.to_string(), "--prusa", &options.prusa.to_string()])
             .args(["--rate", &options.rate, "--factor", &options.factor])
             .args(["--control", "127.0.0.1:0", "--until-stdin-ends"])
             .stdin(Stdio::piped())
@@ -83,12 +83,15 @@ impl Simulator {
             printers.iter().filter_map(|printer| printer.pointer(&pointer)?.as_u64()).sum()
         };
         println!(
-            "The printers saw {} logins, {} clean and {} other ends, and sent {} messages of {} bytes in all.",
+            "The printers saw {} logins, {} clean and {} other ends, sent {} messages of {} bytes in all, and \
+             answered {} requests with {} bytes.",
             sum("logins"),
             sum("clean_disconnects"),
             sum("unclean_ends"),
             sum("publishes"),
             sum("payload_bytes"),
+            sum("right_digests") + sum("right_keys"),
+            sum("bytes_sent"),
         );
     }
 

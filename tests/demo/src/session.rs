@@ -45,7 +45,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let place = Place::new(options.data.as_deref())?;
 
-    println!("Starting {} simulated printers ...", options.printers);
+    println!("Starting {} simulated printers ...", u64::from(options.printers) + u64::from(options.prusa));
     // The service comes up while the simulator makes its printers' keys.
     let mut service = Service::start(&programs.service, &place, address, &sender)?;
     let mut simulator = Simulator::start(&programs.simulator, options, &sender)?;
@@ -187,6 +187,15 @@ fn add_printer(address: SocketAddr, printer: &Value, old: Option<&Value>) -> Res
         "access_code": printer["access_code"],
         "mqtt_port": printer["port"],
     });
+    let connection = match printer.get("kind").and_then(Value::as_str) {
+        // One password is everything that a Prusa printer wants.
+        Some("prusa_link") => json!({
+            "ip_address": printer["host"],
+            "http_port": printer["port"],
+            "password": printer["password"],
+        }),
+        _ => connection,
+    };
     match old.and_then(|old| old.get("id")).and_then(Value::as_str) {
         Some(id) => {
             let change = json!({ "connection_config": connection });

@@ -1,7 +1,7 @@
 //! A tiny HTTP interface by which other processes drive the printers.
 //!
 //! - `GET /state`: every printer with its description, status, faults and observations.
-//! - `POST /printers/{n}/command`: carries out one [`Command`] given as JSON; `n` is an index from 0, a serial
+//! - `POST /printers/{n}/command`: carries out one [`crate::bambu::Command`] or [`crate::prusa::Command`] given as JSON; `n` is an index from 0, a serial
 //!   number or a name (percent-encoded). 200, 400 (not understood), 404 or 409 (refused, with the reason).
 //!
 //! One request at a time, one request a connection. It belongs on the loopback: whoever reaches it may do anything
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::bambu::{Command, Printer};
+use crate::any::{AnyPrinter, OrderError};
 use crate::wait::Stop;
 
 /// A client that stalls for this long is left.
@@ -38,7 +38,7 @@ impl Control {
     ///
     /// # Errors
     /// When the address cannot be listened on or no thread can be started.
-    pub fn start(printers: Arc<Vec<Printer>>, address: SocketAddr) -> io::Result<Self> {
+    pub fn start(printers: Arc<Vec<AnyPrinter>>, address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let stop = Arc::new(Stop::default());
@@ -67,7 +67,7 @@ impl Drop for Control {
     }
 }
 
-fn serve(listener: &TcpListener, printers: &[Printer], stop: &Stop) {
+fn serve(listener: &TcpListener, printers: &[AnyPrinter], stop: &Stop) {
     while !stop.is_set() {
         let Ok((mut socket, _)) = listener.accept() else {
             stop.wait_for(Duration::from_millis(50));
@@ -81,7 +81,7 @@ fn serve(listener: &TcpListener, printers: &[Printer], stop: &Stop) {
     }
 }
 
-fn exchange(socket: &mut TcpStream, printers: &[Printer]) -> io::Result<()> {
+fn exchange(socket: &mut TcpStream, printers: &[AnyPrinter]) -> io::Result<()> {
     socket.set_read_timeout(Some(TIMEOUT))?;
     socket.set_write_timeout(Some(TIMEOUT))?;
     let (status, answer) = match read_request(socket)? {
@@ -148,7 +148,7 @@ fn read_more(socket: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<bool> {
     Ok(count > 0)
 }
 
-fn answer(request: &Request, printers: &[Printer]) -> (u16, Value) {
+fn answer(request: &Request, printers: &[AnyPrinter]) -> (u16, Value) {
     let path: Vec<&str> = request.path.trim_matches('/').split('/').collect();
     match (request.method.as_str(), path.as_slice()) {
         ("GET", ["state"]) => (200, state(printers)),
@@ -165,21 +165,19 @@ fn answer(request: &Request, printers: &[Printer]) -> (u16, Value) {
     }
 }
 
-fn carry_out(printer: &Printer, body: &[u8]) -> (u16, Value) {
-    match serde_json::from_slice::<Command>(body) {
-        Err(error) => (400, json!({ "error": format!("not a command: {error}") })),
-        Ok(command) => match printer.command(command) {
-            Ok(()) => (200, json!({ "ok": true })),
-            Err(error) => (409, json!({ "error": error.to_string() })),
-        },
+fn carry_out(printer: &AnyPrinter, body: &[u8]) -> (u16, Value) {
+    match printer.order(body) {
+        Ok(()) => (200, json!({ "ok": true })),
+        Err(OrderError::NotUnderstood(reason)) => {
+            (400, json!({ "error": format!("not a command: {reason}") }))
+        }
+        Err(OrderError::Refused(reason)) => (409, json!({ "error": reason })),
     }
 }
 
-fn find<'a>(printers: &'a [Printer], which: &str) -> Option<&'a Printer> {
+fn find<'a>(printers: &'a [AnyPrinter], which: &str) -> Option<&'a AnyPrinter> {
     let by_index = which.parse::<usize>().ok().and_then(|index| printers.get(index));
-    by_index.or_else(|| {
-        printers.iter().find(|printer| printer.serial() == which || printer.description().name == which)
-    })
+    by_index.or_else(|| printers.iter().find(|printer| printer.is_called(which)))
 }
 
 /// Undoes percent-encoding; what is none stays.
@@ -202,17 +200,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn state(printers: &[Printer]) -> Value {
-    let printers: Vec<Value> = printers
-        .iter()
-        .map(|printer| {
-            json!({
-                "description": printer.description(),
-                "status": printer.status(),
-                "faults": printer.faults(),
-                "observations": printer.observations(),
-            })
-        })
-        .collect();
+fn state(printers: &[AnyPrinter]) -> Value {
+    let printers: Vec<Value> = printers.iter().map(AnyPrinter::state).collect();
     json!({ "printers": printers })
 }

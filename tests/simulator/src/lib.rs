@@ -6,12 +6,14 @@
 //! - [`bambu`]: Bambu Lab printers (MQTT 3.1.1 in TLS 1.2). Start with [`bambu::Printer::start`].
 //! - [`prusa`]: Prusa printers with their web server (HTTP/1.1). Start with [`prusa::Printer::start`].
 //! - [`fleet`]: printers with a life of their own, for demonstrations and load.
+//! - [`any`]: both kinds behind one door.
 //! - [`control`]: the HTTP interface by which other processes drive the printers.
 //! - [`wait`]: clocks and the stop signal.
 //!
 //! What it deliberately does not do: encrypt anything worth hiding (keys come from public seeds), print, or be
 //! small. Bounds are named where they are: sessions, queues, packets, observations.
 
+pub mod any;
 pub mod bambu;
 pub mod control;
 pub mod fleet;

@@ -22,6 +22,7 @@ pub mod config;
 pub mod content;
 mod digest;
 pub mod faults;
+pub mod fleet;
 mod garbage;
 mod listener;
 pub mod machine;
