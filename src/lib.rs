@@ -11,6 +11,7 @@ pub mod config;
 pub mod events;
 pub mod formats;
 pub mod jobs;
+pub mod materials;
 pub mod model;
 pub mod monitor;
 pub mod net;

@@ -17,11 +17,13 @@ mod announce;
 pub mod data;
 mod envelope;
 pub mod files;
+pub mod materials;
 
 pub use announce::{Announcer, EventBus, RING};
 pub use data::*;
 pub use envelope::{Envelope, Flow};
 pub use files::*;
+pub use materials::*;
 
 /// Whether an event is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +125,11 @@ catalogue! {
         "a print has started and its file name is known";
     AutoDownloadFailed(AutoDownloadFailed) "auto_download_failed" Durable
         "a print's file could not be fetched: when the rounds during the print are used up, and after its end";
+    MaterialCreated(Box<MaterialWhole>) "material_created" Durable "a spool was entered";
+    MaterialUpdated(Box<MaterialWhole>) "material_updated" Durable "a spool was changed: by the API, a booking, or its undoing";
+    MaterialDeleted(MaterialOnly) "material_deleted" Durable "a spool was deleted";
+    MaterialLowStock(MaterialLowStock) "material_low_stock" Durable
+        "once, when what is left on a spool falls below its threshold";
     ServiceStarted(ServiceStarted) "service_started" Durable "the service has started";
     ServiceStopping(ServiceStopping) "service_stopping" Durable "the service is about to stop";
 }

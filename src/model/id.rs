@@ -79,6 +79,14 @@ id! {
     /// A request to fetch a file off its printer, as `d1`.
     FetchId, "d"
 }
+id! {
+    /// A spool, as `m1`.
+    MaterialId, "m"
+}
+id! {
+    /// A booking of filament, as `c1`.
+    ConsumptionId, "c"
+}
 
 #[cfg(test)]
 mod tests {

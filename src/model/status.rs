@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::JobId;
+use super::{JobId, MaterialId};
 use crate::base::clock::{Mono, Timestamp};
 
 /// What a printer is doing. `Finished`, `Failed` and `Cancelled` stand until the printer says idle.
@@ -253,6 +253,36 @@ pub struct Observation {
     pub filaments: Vec<Filament>,
     /// Errors shown.
     pub errors: Vec<PrinterError>,
+}
+
+impl Observation {
+    /// Names the spools that are assigned to the slots. A printer that shows no slots at all (`bare`) gets those that hold
+    /// a spool, so that its spool is seen.
+    pub fn name_spools(&mut self, slots: &[(u16, MaterialId)], bare: bool) {
+        let named = |slot: u16| slots.iter().find(|(of, _)| *of == slot).map(|(_, id)| id.to_string());
+        if bare {
+            // Those that were added here before, and by nobody else.
+            self.filaments.retain(|one| {
+                one.active
+                    || one.material.is_some()
+                    || one.color.is_some()
+                    || one.remaining_percentage.is_some()
+            });
+        }
+        for filament in &mut self.filaments {
+            filament.material_id = named(filament.slot);
+        }
+        if bare && self.filaments.is_empty() {
+            self.filaments.extend(slots.iter().map(|(slot, id)| Filament {
+                slot: *slot,
+                material: None,
+                color: None,
+                remaining_percentage: None,
+                active: false,
+                material_id: Some(id.to_string()),
+            }));
+        }
+    }
 }
 
 /// The newest state of a printer as everybody reads it: what the driver saw plus what the service knows.

@@ -21,7 +21,7 @@ use crate::events::{
 };
 use crate::jobs::record::{Transition, apply};
 use crate::model::status::{ConnectionKind, ConnectionState, Print, PrinterState, PrinterStatus};
-use crate::model::{Printer, PrinterId, PrinterType};
+use crate::model::{MaterialId, Printer, PrinterId, PrinterType};
 use crate::net::mqtt::MqttHandle;
 use crate::net::resolve::Resolver;
 use crate::printers::bambu;
@@ -131,6 +131,8 @@ struct Watch {
     offline_recorded: bool,
     pace: Pace,
     progress_shown: Option<(u8, Mono)>,
+    /// The printer's slots that hold a spool.
+    slots: Vec<(u16, MaterialId)>,
 }
 
 impl Watch {
@@ -154,11 +156,13 @@ impl Watch {
             offline_recorded: false,
             pace: Pace::default(),
             progress_shown: None,
+            slots: Vec::new(),
         }
     }
 
     /// A watch that was restarted in the middle of a connection has lost it.
     async fn recover(&mut self) -> Result<(), StoreError> {
+        self.load_slots().await?;
         if self.state.connection == ConnectionState::Monitoring {
             self.disconnected(DisconnectReason::Lost).await?;
         }
@@ -328,11 +332,12 @@ impl Watch {
             }
             Command::Refresh => {
                 let id = self.printer.id;
+                self.load_slots().await?;
                 if let Some(track) = self.deps.store.read(move |view| view.track(id)).await? {
                     self.state.plate = track.plate;
                     self.state.job_id = track.job_id;
-                    self.show();
                 }
+                self.show();
                 Ok(false)
             }
         }
@@ -541,6 +546,7 @@ impl Watch {
         let now = self.deps.clock.now();
         self.state.status = seen.status;
         self.state.seen = seen;
+        self.name_spools();
         self.state.fresh = true;
         self.state.last_seen = Some(now.wall);
         self.state.last_seen_mono = Some(now.mono);
@@ -565,6 +571,17 @@ impl Watch {
         }
         self.show_progress(now.mono);
         Ok(())
+    }
+
+    async fn load_slots(&mut self) -> Result<(), StoreError> {
+        let id = self.printer.id;
+        self.slots = self.deps.store.read(move |view| view.slots(id)).await?;
+        self.name_spools();
+        Ok(())
+    }
+
+    fn name_spools(&mut self) {
+        self.state.seen.name_spools(&self.slots, self.printer.kind == PrinterType::PrusaLink);
     }
 
     /// Commits `work`, unless the printer has been removed from the list meanwhile: nothing is said of it after

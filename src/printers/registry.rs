@@ -23,7 +23,7 @@ pub enum Command {
     Disconnect,
     /// The entry was changed; connect again if the way to the printer did.
     Update(Arc<Printer>),
-    /// The printer's state was changed in the store (plate cleared): show it.
+    /// The printer's state was changed in the store (plate cleared, spool in a slot): show it.
     Refresh,
 }
 

@@ -35,7 +35,7 @@ mod txn;
 mod view;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use backup::BackupReport;
 pub use blobs::{Blobs, ThumbSize};
@@ -45,7 +45,7 @@ pub use journal::{EVENT_BYTES_MAX, JOURNAL_MAX, JOURNAL_PAGE_MAX, JOURNAL_SLACK,
 pub use open::{
     CACHE_BYTES, GROUP_WINDOW, JOB_JUMP, OpenReport, OpenedStore, PRINTER_JUMP, SEQ_JUMP, StoreOptions,
 };
-pub use read::{OPEN_JOBS_READ_MAX, RawRead, Read, Span};
+pub use read::{OPEN_JOBS_READ_MAX, RawRead, Read, SLOTS_READ_MAX, Span};
 pub use record::{RECORD_BYTES_MAX, Record, body, versioned};
 pub use records::{INDEXED_READ_MAX, ReadFiles};
 pub use settings::{SETTING_BYTES_MAX, SETTING_NAME_MAX, SettingsStorage};

@@ -6,13 +6,16 @@ use super::env::Env;
 use super::error::StoreError;
 use super::record::{Record, from_row};
 use super::tables::{Key as _, KeyBytes, Table, behind, key, meta};
-use crate::model::{Job, JobId, Printer, PrinterId, Track};
+use crate::model::{Job, JobId, Material, MaterialId, Printer, PrinterId, Track};
 
 /// Printers of the list that are read at most; the API takes fewer.
 const PRINTERS_READ_MAX: usize = 256;
 
 /// Jobs that are not over and are read at most at a time: pending ones may be many, active ones are one per printer.
 pub const OPEN_JOBS_READ_MAX: usize = 1_000;
+
+/// Slots of one printer that are read at most: four units of four, eight single ones, two outside, and some.
+pub const SLOTS_READ_MAX: usize = 64;
 
 /// A stretch of keys.
 #[derive(Clone, Debug)]
@@ -190,6 +193,75 @@ pub trait Read: RawRead {
             }
         }
         Ok(jobs)
+    }
+
+    /// A spool.
+    ///
+    /// # Errors
+    /// As [`Read::get`].
+    fn material(&self, id: MaterialId) -> Result<Option<Material>, StoreError> {
+        self.get(id)
+    }
+
+    /// The spool in a printer's slot.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn material_in(&self, printer: PrinterId, slot: u16) -> Result<Option<MaterialId>, StoreError> {
+        let value = self.raw_get(Table::Meta, &meta::slot(printer, slot))?;
+        Ok(value.and_then(|value| MaterialId::from_bytes(&value)))
+    }
+
+    /// The slots of a printer that hold a spool, in the order of their numbers; at most [`SLOTS_READ_MAX`].
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn slots(&self, printer: PrinterId) -> Result<Vec<(u16, MaterialId)>, StoreError> {
+        super::records::slots_of(self, printer, SLOTS_READ_MAX)
+    }
+
+    /// Every record in the order of the keys, or against it, one at a time, until `visit` breaks. Unreadable ones are
+    /// left out.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn each<R: Record>(
+        &self,
+        newest_first: bool,
+        visit: &mut dyn FnMut(R) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.raw_scan(R::TABLE, Span::all(), newest_first, &mut |key, value| match from_row(key, value) {
+            Ok(record) => visit(record),
+            Err(error) => {
+                self.env().damage.note(R::TABLE, key, &error);
+                ControlFlow::Continue(())
+            }
+        })
+    }
+
+    /// A page of the records that `lets_through` takes: `limit` of them after the first `offset`, and how many there are
+    /// in all. Holds one page, however many there are.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn page<R: Record>(
+        &self,
+        newest_first: bool,
+        offset: u64,
+        limit: usize,
+        lets_through: &dyn Fn(&R) -> bool,
+    ) -> Result<(Vec<R>, u64), StoreError> {
+        let (mut records, mut total) = (Vec::new(), 0_u64);
+        self.each::<R>(newest_first, &mut |record| {
+            if lets_through(&record) {
+                total += 1;
+                if total > offset && records.len() < limit {
+                    records.push(record);
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok((records, total))
     }
 
     /// What is remembered of a printer.

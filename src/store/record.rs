@@ -42,6 +42,22 @@ pub trait Record: Sized + Send + 'static {
     /// What is wrong with the bytes.
     fn decode(key: Self::Key, version: u8, body: &[u8]) -> Result<Self, DecodeError>;
 
+    /// Called before every put, in the same transaction, while the row can still be read as it was.
+    ///
+    /// # Errors
+    /// What reading or writing the index met.
+    fn before_put(&self, _txn: &mut Txn<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Called before every delete of a row that is there, in the same transaction, while it can still be read.
+    ///
+    /// # Errors
+    /// What reading or writing the index met.
+    fn before_delete(_key: Self::Key, _txn: &mut Txn<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Called with every put, in the same transaction: keeps indexes true.
     ///
     /// # Errors

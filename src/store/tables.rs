@@ -5,7 +5,7 @@
 
 use redb::TableDefinition;
 
-use crate::model::{FetchId, FileId, JobId, PrinterId};
+use crate::model::{ConsumptionId, FetchId, FileId, JobId, MaterialId, PrinterId};
 
 /// Bytes of a key: room for a checksum and two numbers.
 pub(super) const KEY_BYTES_MAX: usize = 64;
@@ -50,6 +50,8 @@ tables! {
     Figures "figures" "What was found in a content for a plate.";
     Fetches "fetches" "Requests for files on printers.";
     FileIndex "file_index" "Files by content, by path and by pending work; open fetches; fetches by job.";
+    Materials "materials" "Spools.";
+    Consumptions "consumptions" "What was taken from the spools.";
 }
 
 impl Table {
@@ -96,7 +98,7 @@ macro_rules! numbered {
     )+};
 }
 
-numbered! { PrinterId JobId FileId FetchId }
+numbered! { PrinterId JobId FileId FetchId MaterialId ConsumptionId }
 
 /// `bytes` as a key, cut at [`KEY_BYTES_MAX`]; callers pass constants, numbers and checked names.
 pub(super) fn key(bytes: &[u8]) -> KeyBytes {
@@ -113,7 +115,7 @@ pub(super) fn key(bytes: &[u8]) -> KeyBytes {
 /// Rows of [`Table::Meta`].
 pub(super) mod meta {
     use super::{Key, KeyBytes, key};
-    use crate::model::JobId;
+    use crate::model::{JobId, PrinterId};
 
     /// The format of the file as a whole.
     pub(in crate::store) const FORMAT: &[u8] = b"format";
@@ -129,11 +131,18 @@ pub(super) mod meta {
     pub(in crate::store) const LAST_FETCH: &[u8] = b"last_fetch";
     /// Numbers that are given out from rows of their own, and how far they jump when records turn out to be older than
     /// what may have been announced.
-    pub(in crate::store) const NUMBERS: [(&[u8], u64); 2] = [(LAST_FILE, 10_000), (LAST_FETCH, 1_000)];
+    pub(in crate::store) const NUMBERS: [(&[u8], u64); 4] =
+        [(LAST_FILE, 10_000), (LAST_FETCH, 1_000), (LAST_MATERIAL, 1_000), (LAST_CONSUMPTION, 1_000)];
     /// Before the name of an event: how often it was announced ever.
     pub(in crate::store) const COUNT: &[u8] = b"count/";
     /// Before the number of a job that is not over; the value is its printer's number.
     pub(in crate::store) const OPEN_JOB: &[u8] = b"open_job/";
+    /// The last spool number given out.
+    pub(in crate::store) const LAST_MATERIAL: &[u8] = b"last_material";
+    /// The last booking number given out.
+    pub(in crate::store) const LAST_CONSUMPTION: &[u8] = b"last_consumption";
+    /// Before the numbers of a printer and a slot; the value is the number of the spool in it.
+    pub(in crate::store) const SLOT: &[u8] = b"slot/";
 
     pub(in crate::store) fn count(name: &str) -> KeyBytes {
         prefixed(COUNT, name.as_bytes())
@@ -141,6 +150,19 @@ pub(super) mod meta {
 
     pub(in crate::store) fn open_job(id: JobId) -> KeyBytes {
         prefixed(OPEN_JOB, &id.to_bytes())
+    }
+
+    pub(in crate::store) fn slot(printer: PrinterId, slot: u16) -> KeyBytes {
+        let mut rest = printer.to_bytes();
+        let fits = rest.extend_from_slice(&slot.to_be_bytes());
+        debug_assert!(fits.is_ok(), "a key beyond its maximum");
+        prefixed(SLOT, &rest)
+    }
+
+    /// Printer and slot, from what follows the prefix of a row.
+    pub(in crate::store) fn slot_from(rest: &[u8]) -> Option<(PrinterId, u16)> {
+        let (printer, slot) = rest.split_at_checked(8)?;
+        Some((PrinterId::from_bytes(printer)?, u16::from_be_bytes(slot.try_into().ok()?)))
     }
 
     fn prefixed(prefix: &[u8], rest: &[u8]) -> KeyBytes {
@@ -175,6 +197,8 @@ mod tests {
         assert!(JobId::from_bytes(b"short").is_none());
         assert!(meta::count("job_created") < behind(meta::COUNT));
         assert!(meta::open_job(JobId(u64::MAX)) < behind(meta::OPEN_JOB));
+        let row = meta::slot(PrinterId(255), 254);
+        assert_eq!(meta::slot_from(row.strip_prefix(meta::SLOT).unwrap()), Some((PrinterId(255), 254)));
     }
 
     #[test]

@@ -131,6 +131,7 @@ impl<'a> Txn<'a> {
             let (what, size) = (R::TABLE.name(), bytes.len());
             return Err(StoreError::TooLarge { what, size, max: RECORD_BYTES_MAX });
         }
+        record.before_put(self)?;
         self.raw_put(R::TABLE, record.key().to_bytes(), bytes);
         record.put_links(self)
     }
@@ -144,6 +145,7 @@ impl<'a> Txn<'a> {
         if self.raw_get(R::TABLE, &row)?.is_none() {
             return Ok(false);
         }
+        R::before_delete(key, self)?;
         self.raw_delete(R::TABLE, row);
         R::delete_links(key, self)?;
         Ok(true)

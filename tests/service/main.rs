@@ -24,6 +24,7 @@ mod peers;
 mod printers;
 
 mod connection;
+mod materials;
 mod prints;
 mod restarts;
 mod silence;

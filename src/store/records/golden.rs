@@ -6,8 +6,9 @@ use crate::base::secret::Secret;
 use crate::model::file::{Outcome, Picture, Pictures};
 use crate::model::status::{Plate, Print, PrintKind};
 use crate::model::{
-    Checksum, ConnectionConfig, Content, Fetch, FetchId, FetchKind, FetchState, Figures, FileId, FileRecord,
-    FileSource, FileStatus, Origin, PlateWork, PrinterStatus, PrinterType, Start, Wanted, Work,
+    Checksum, ConnectionConfig, Consumption, ConsumptionId, Content, Fetch, FetchId, FetchKind, FetchState,
+    Figures, FileId, FileRecord, FileSource, FileStatus, Mass, Material, MaterialId, Money, Origin, Place,
+    PlateWork, PrinterStatus, PrinterType, Share, Start, Wanted, Work,
 };
 use crate::store::record::{from_row, hex};
 use crate::store::tables::KeyBytes;
@@ -285,4 +286,68 @@ fn a_job_of_every_status_comes_back() {
     assert_eq!(from_row::<Job>(&key, &bytes).unwrap_err().error, DecodeError::Code("status of a job", 8));
     bytes[0] = 3;
     assert_eq!(from_row::<Job>(&key, &bytes).unwrap_err().error, DecodeError::Version(3));
+}
+
+fn full_material() -> Material {
+    Material {
+        id: MaterialId(5),
+        material_type: "PLA".into(),
+        brand: Some("Prusament".into()),
+        color: Some("Galaxy".into()),
+        color_hex: Some("#101010".into()),
+        diameter_um: Some(1750),
+        weight: Mass::from_grams(1000),
+        remaining: Mass::from_micrograms(199_999_900),
+        cost_per_kg: Money::from_parts(249_000),
+        purchase_date: Some("2026-11-26".into()),
+        vendor: None,
+        batch_number: Some("b7".into()),
+        notes: None,
+        location: Some("cellar".into()),
+        place: Some(Place { printer_id: PrinterId(3), slot: Some(254) }),
+        active: true,
+        threshold: Share::LOW_STOCK,
+        armed: false,
+        created_at: Timestamp(1_793_491_200_000),
+        updated_at: Timestamp(1_793_491_300_000),
+    }
+}
+
+fn full_consumption() -> Consumption {
+    Consumption {
+        id: ConsumptionId(9),
+        material_id: MaterialId(5),
+        material_name: "Prusament PLA".into(),
+        job_id: Some(JobId(258)),
+        printer_id: Some(PrinterId(3)),
+        slot: Some(2),
+        used: Mass::from_grams(12),
+        deducted: Mass::from_grams(10),
+        cost: Money::from_parts(2988),
+        at: Timestamp(1_793_491_300_000),
+        file_name: Some("boat.3mf".into()),
+        print_time_s: Some(3600),
+        auto: true,
+        undone_at: Some(Timestamp(1_793_491_400_000)),
+    }
+}
+
+#[test]
+fn material_1() {
+    pinned(
+        &full_material(),
+        "0000000000000005",
+        "0103504c41010950727573616d656e74010647616c61787901072331303130313001d60d8094ebdc039c83af5f01a8990f010a32\
+         3032362d31312d3236000102623700010663656c6c6172010301fe0101c09a0c0080a0bfc6b268c0bacbc6b268",
+    );
+}
+
+#[test]
+fn consumption_1() {
+    pinned(
+        &full_consumption(),
+        "0000000000000009",
+        "01050d50727573616d656e7420504c410182020103010280b6dc0580ade20401ac17c0bacbc6b2680108626f61742e336d6601901c0101\
+         80d5d7c6b268",
+    );
 }

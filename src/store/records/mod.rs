@@ -6,10 +6,13 @@ mod files;
 mod files_v1;
 #[cfg(test)]
 mod golden;
+mod materials;
+mod materials_v1;
 pub(super) mod v1;
 pub(super) mod v2;
 
 pub use files::{INDEXED_READ_MAX, ReadFiles};
+pub(super) use materials::slots_of;
 
 use std::ops::ControlFlow;
 

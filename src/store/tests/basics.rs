@@ -466,7 +466,9 @@ fn names_and_small_rows_are_pinned() {
             "contents",
             "figures",
             "fetches",
-            "file_index"
+            "file_index",
+            "materials",
+            "consumptions"
         ]
     );
     let dir = scratch();

@@ -8,7 +8,7 @@ use redb::StorageBackend;
 
 /// What happened, in order.
 #[derive(Clone, Debug)]
-pub(super) enum Operation {
+pub(crate) enum Operation {
     Write(usize, Vec<u8>),
     SetLen(usize),
     Sync,
@@ -30,33 +30,33 @@ struct Inner {
 
 /// A handle to the disk.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Disk(Arc<Mutex<Inner>>);
+pub(crate) struct Disk(Arc<Mutex<Inner>>);
 
 impl Disk {
     /// A disk with this content that remembers what happens to it.
-    pub(super) fn new(bytes: Vec<u8>) -> Disk {
+    pub(crate) fn new(bytes: Vec<u8>) -> Disk {
         Disk(Arc::new(Mutex::new(Inner { bytes, recording: true, ..Inner::default() })))
     }
 
     /// An empty disk on which `good` changing operations succeed, the next `bad` ones fail, and the rest succeed again.
-    pub(super) fn failing(good: u64, bad: u64) -> Disk {
+    pub(crate) fn failing(good: u64, bad: u64) -> Disk {
         Disk(Arc::new(Mutex::new(Inner { good: Some(good), bad, ..Inner::default() })))
     }
 
-    pub(super) fn mark(&self, mark: usize) {
+    pub(crate) fn mark(&self, mark: usize) {
         self.0.lock().unwrap().log.push(Operation::Mark(mark));
     }
 
-    pub(super) fn log(&self) -> Vec<Operation> {
+    pub(crate) fn log(&self) -> Vec<Operation> {
         self.0.lock().unwrap().log.clone()
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap().bytes.clone()
     }
 
     /// Changing operations so far, failed ones included.
-    pub(super) fn changing(&self) -> u64 {
+    pub(crate) fn changing(&self) -> u64 {
         self.0.lock().unwrap().changing
     }
 
@@ -121,7 +121,7 @@ impl StorageBackend for Disk {
 
 /// What a crash leaves of the operations since the last sync.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// None of them.
     Lost,
     /// All of them.
@@ -131,20 +131,20 @@ pub(super) enum Fate {
 }
 
 /// A moment of the log at which the power goes: just before a sync has ended.
-pub(super) struct Crash<'a> {
+pub(crate) struct Crash<'a> {
     /// Everything up to the sync before.
-    pub(super) synced: &'a [u8],
+    pub(crate) synced: &'a [u8],
     /// The operations since then.
-    pub(super) unsynced: &'a [Operation],
+    pub(crate) unsynced: &'a [Operation],
     /// The last mark before.
-    pub(super) mark: Option<usize>,
+    pub(crate) mark: Option<usize>,
     /// The number of the sync.
-    pub(super) number: usize,
+    pub(crate) number: usize,
 }
 
 impl Crash<'_> {
     /// The disk afterwards.
-    pub(super) fn image(&self, fate: Fate, random: &mut fastrand::Rng) -> Vec<u8> {
+    pub(crate) fn image(&self, fate: Fate, random: &mut fastrand::Rng) -> Vec<u8> {
         const SECTOR: usize = 512;
         let mut bytes = self.synced.to_vec();
         for operation in self.unsynced {
@@ -163,7 +163,7 @@ impl Crash<'_> {
 }
 
 /// Calls `visit` for every sync of the log, and once for its end.
-pub(super) fn each_crash(log: &[Operation], mut visit: impl FnMut(&Crash<'_>)) {
+pub(crate) fn each_crash(log: &[Operation], mut visit: impl FnMut(&Crash<'_>)) {
     let mut synced = Vec::new();
     let mut begin = 0;
     let mut mark = None;

@@ -3,7 +3,7 @@
 mod backup;
 mod basics;
 mod crash;
-mod disk;
+pub(crate) mod disk;
 mod model;
 mod specification;
 
@@ -36,7 +36,7 @@ impl Announced {
 }
 
 /// A directory that goes away with the test; in memory where that is possible, since crash tests sync thousands of times.
-pub(super) fn scratch() -> tempfile::TempDir {
+pub(crate) fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }

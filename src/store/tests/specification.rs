@@ -39,5 +39,6 @@ fn the_page_is_true() {
     said(&format!("at most {SETTING_BYTES_MAX} bytes"));
     said(&format!("{SEQ_JUMP} ahead"));
     said(&format!("job numbers {JOB_JUMP}, printer numbers {PRINTER_JUMP}"));
+    said(&format!("| slots of a printer read | {SLOTS_READ_MAX} |"));
     assert!(GROUP_WINDOW.is_zero(), "the page says that a group is not held open");
 }

@@ -3,10 +3,12 @@
 //! Handlers run on the web threads and may block on the store's files for a moment; commands to printers go through
 //! bounded wires with a reply and a deadline. Nothing here knows a vendor's protocol.
 
+mod consumption;
 mod events;
 pub mod guard;
 mod health;
 mod jobs;
+mod materials;
 mod printers;
 pub mod snapshot;
 mod system;
@@ -86,6 +88,18 @@ pub fn routes<C: Connection + 'static>(router: Router<C>, api: &Arc<Api>) -> Rou
         .api(Method::Post, "/jobs", with(jobs::add))
         .api(Method::Get, "/jobs/{id}", with(jobs::one))
         .api(Method::Delete, "/jobs/{id}", with(jobs::remove))
+        .api(Method::Put, "/printers/{id}/slots/{slot}", with(materials::assign))
+        .api(Method::Get, "/materials", with(materials::list))
+        .api(Method::Post, "/materials", with(materials::add))
+        .api(Method::Get, "/materials/stats", with(materials::stats))
+        .api(Method::Get, "/materials/types", with(materials::types))
+        .api(Method::Post, "/materials/consumption", with(consumption::add))
+        .api(Method::Get, "/materials/consumption/history", with(consumption::history))
+        .api(Method::Get, "/materials/consumption/{id}", with(consumption::one))
+        .api(Method::Delete, "/materials/consumption/{id}", with(consumption::undo))
+        .api(Method::Get, "/materials/{id}", with(materials::one))
+        .api(Method::Patch, "/materials/{id}", with(materials::change))
+        .api(Method::Delete, "/materials/{id}", with(materials::remove))
         .api(Method::Get, "/events/recent", with(events::recent))
         .api(Method::Get, "/events/stats", with(events::stats))
         .api(Method::Get, "/system", with(system::system))

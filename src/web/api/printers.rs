@@ -13,6 +13,7 @@ use crate::base::clock::{Timestamp, within};
 use crate::base::secret::Secret;
 use crate::events::{DisconnectReason, Event, PlateCleared, PrinterDisconnected, PrinterOnly, PrinterRef};
 use crate::jobs::record;
+use crate::materials::{Because, shelf};
 use crate::model::status::{ConnectionState, Plate, PrinterState};
 use crate::model::text::{self, MESSAGE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::model::{ConnectionConfig, Printer, PrinterId, PrinterType, Track};
@@ -200,6 +201,7 @@ fn delete(txn: &mut Txn<'_>, id: PrinterId, force: bool, connected: bool) -> Res
         cause = Some(txn.emit(Event::PrinterDisconnected(event), None, cause));
     }
     record::abandon(txn, id)?;
+    shelf::release(txn, id, &Because { flow: None, cause })?;
     txn.delete_printer(id)?;
     txn.emit(Event::PrinterRemoved(PrinterRef::of(&printer)), None, cause);
     Ok(())
