@@ -1,12 +1,96 @@
 //! The board: everything that depends on the machine the service runs on. Device paths and system calls about hardware
 //! live here and nowhere else.
 //!
-//! So far: free space and the kernel's figures about the process. The LED, the watchdog device, the network's facts and
-//! the slots of an update come with the appliance.
+//! [`Board`] is what the service may ask: facts, a signal for the person who looks at the box, restart and power off.
+//! [`Pi`] is a Raspberry Pi below any root directory (a test gives it a made one), [`Host`] any other Linux, and
+//! [`detect`] tells which of them it is. [`slots`] holds the two systems of an appliance and which of them starts.
+//!
+//! Not here: when a signal is shown and what it means for the service; updates' signatures and their transport.
+//!
+//! Bounds: files below `/proc` and `/sys` are read up to [`FILE_BYTES_MAX`], at most [`ADDRESSES_MAX`] addresses are
+//! listed. Nothing waits.
 
+mod facts;
+mod host;
+mod led;
+mod pi;
+pub mod slots;
+
+use std::fmt;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::Path;
+
+pub use facts::{ADDRESSES_MAX, Address, Card, Facts, Memory};
+pub use host::Host;
+pub use led::Signal;
+pub use pi::Pi;
+
+/// Bytes of a file below `/proc` or `/sys` that are read at most. The longest, the routes of a busy machine, has some ten
+/// thousand.
+pub const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// What the service may ask of the machine that it runs on. Calls answer at once or fail.
+pub trait Board: Send + Sync {
+    /// What the machine says about itself, read now. What it does not say is `None`.
+    fn facts(&self) -> Facts;
+
+    /// Shows `signal` until the next one.
+    ///
+    /// # Errors
+    /// [`BoardError::Missing`] where there is nothing to show it with.
+    fn show(&self, signal: Signal) -> Result<(), BoardError>;
+
+    /// Asks the system to restart the machine, in order.
+    ///
+    /// # Errors
+    /// Where the service may not, or the machine cannot.
+    fn restart(&self) -> Result<(), BoardError>;
+
+    /// Asks the system to switch the machine off, in order.
+    ///
+    /// # Errors
+    /// Where the service may not, or the machine cannot.
+    fn power_off(&self) -> Result<(), BoardError>;
+}
+
+/// What could not be done.
+#[derive(Debug)]
+pub enum BoardError {
+    /// This machine has no such thing.
+    Missing(&'static str),
+    /// The system refused it or failed.
+    System {
+        /// What was being done.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for BoardError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BoardError::Missing(what) => write!(f, "this machine has no {what}"),
+            BoardError::System { what, .. } => write!(f, "{what} failed"),
+        }
+    }
+}
+
+impl std::error::Error for BoardError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BoardError::Missing(_) => None,
+            BoardError::System { source, .. } => Some(source),
+        }
+    }
+}
+
+/// The board that this is: a Raspberry Pi where the device tree below `root` says so, some host otherwise.
+#[must_use]
+pub fn detect(root: &Path) -> Box<dyn Board> {
+    if Pi::is_here(root) { Box::new(Pi::new(root)) } else { Box::new(Host::new(root)) }
+}
 
 /// Space of a file system in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +119,16 @@ pub fn read_proc(path: &str, bytes_max: u64) -> Option<String> {
     Some(text)
 }
 
+/// The text of a file of the system without the zeros and blanks around it; `None` where there is none. What is no UTF-8
+/// is replaced.
+fn read(path: &Path) -> Option<String> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +139,12 @@ mod tests {
         assert!(space.total_bytes >= space.free_bytes && space.total_bytes > 0);
         assert!(read_proc("/proc/self/status", 4096).unwrap().contains("VmRSS:"));
         assert_eq!(free_space(Path::new("/there/is/no/such/path")), None);
+    }
+
+    #[test]
+    fn this_machine_is_told_from_a_pi() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(detect(root.path()).facts().model.is_none());
+        assert!(detect(Path::new("/")).facts().memory.is_some());
     }
 }

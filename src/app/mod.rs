@@ -5,6 +5,7 @@
 
 mod beats;
 mod fleet;
+mod light;
 mod probe;
 mod seed;
 pub mod serve;
@@ -67,6 +68,8 @@ pub struct Options {
     pub clock: Clock,
     /// The service manager.
     pub manager: Arc<dyn Manager>,
+    /// The machine.
+    pub board: Arc<dyn board::Board>,
 }
 
 /// The service manager, as far as the service speaks to it.
@@ -173,7 +176,7 @@ pub struct Handles {
 /// # Errors
 /// When it cannot start, or had to end itself; the service manager starts it afresh then.
 pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
-    let Options { data_dir, listener, names, journal_max, printers: entries, guard, clock, manager } =
+    let Options { data_dir, listener, names, journal_max, printers: entries, guard, clock, manager, board } =
         options;
     let started = clock.now();
 
@@ -203,7 +206,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         registry: registry.clone(),
     };
     let (orders, wire) = smol::channel::bounded(ORDERS_MAX);
-    let figures = probe::Figures::new(data_dir.clone(), store.clone(), mqtt.handle());
+    let figures = probe::Figures::new(data_dir.clone(), store.clone(), mqtt.handle(), Arc::clone(&board));
     let api = Arc::new(Api {
         clock: clock.clone(),
         store: store.clone(),
@@ -237,6 +240,12 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         Supervisor::new(Rc::clone(&executor), clock.clone(), handles.tasks.clone(), handles.stop.clone());
     let web = web.spawn(&supervisor);
     spawn_service(&supervisor, &deps, wire, &manager, handles);
+    let (for_light, tasks) = (deps.clone(), handles.tasks.clone());
+    supervisor.spawn("light", move |context| {
+        let (board, tasks) = (Arc::clone(&board), tasks.clone());
+        let (registry, store) = (for_light.registry.clone(), for_light.store.clone());
+        async move { light::run(context, board, registry, store, tasks).await }
+    });
     for (printer, track) in printers.into_iter().zip(tracks) {
         fleet::start(&supervisor, &deps, Arc::new(printer), track);
     }

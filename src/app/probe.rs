@@ -1,6 +1,7 @@
 //! The figures of `/health` that need the process, the card or a thread to be asked.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -16,13 +17,14 @@ pub struct Figures {
     data_dir: PathBuf,
     store: Store,
     mqtt: MqttHandle,
+    board: Arc<dyn board::Board>,
 }
 
 impl Figures {
     /// Figures of this process, of the file system of `data_dir`, and of the threads.
     #[must_use]
-    pub fn new(data_dir: PathBuf, store: Store, mqtt: MqttHandle) -> Figures {
-        Figures { data_dir, store, mqtt }
+    pub fn new(data_dir: PathBuf, store: Store, mqtt: MqttHandle, board: Arc<dyn board::Board>) -> Figures {
+        Figures { data_dir, store, mqtt, board }
     }
 
     /// Reads everything now.
@@ -35,7 +37,7 @@ impl Figures {
             services: vec![("store", failed.is_none(), store), ("mqtt", self.mqtt.panics() == 0, mqtt)],
             memory: json!({"rss_bytes": kib("/proc/self/status", "VmRSS:"), "peak_bytes": kib("/proc/self/status", "VmHWM:")}),
             storage: self.storage(),
-            board: Value::Null,
+            board: machine(&self.board.facts()),
         }
     }
 
@@ -49,6 +51,29 @@ impl Figures {
             "written_since_start": written,
         })
     }
+}
+
+/// The machine as `/health` shows it.
+fn machine(facts: &board::Facts) -> Value {
+    let addresses: Vec<Value> = facts
+        .addresses
+        .iter()
+        .map(|one| json!({"interface": one.interface, "address": one.address.to_string()}))
+        .collect();
+    json!({
+        "model": facts.model,
+        "temperature_c": facts.temperature_c,
+        "clock_khz": facts.clock_khz,
+        "undervoltage": facts.undervoltage,
+        "memory": facts.memory.map(|memory| json!({"total": memory.total_bytes, "available": memory.available_bytes})),
+        "load": facts.load,
+        "uptime_s": facts.uptime_s,
+        "addresses": addresses,
+        "card": facts.card.as_ref().map(|card| json!({
+            "name": card.name, "manufacturer": card.manufacturer, "made": card.made, "errors": card.errors,
+            "written_kib": card.written_kib,
+        })),
+    })
 }
 
 fn kib(path: &str, field: &str) -> Option<u64> {

@@ -155,6 +155,7 @@ impl Service {
             guard: printernizer::web::api::guard::Guard::default(),
             clock: setup.clock.clone(),
             manager: manager.clone(),
+            board: Arc::new(board::Host::new(Path::new("/"))),
         };
         let (sender, outcome) = sync_channel(1);
         let running = handles.clone();

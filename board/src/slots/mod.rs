@@ -1,0 +1,314 @@
+//! Two systems on one card, and which of them starts.
+//!
+//! The state is one small record, kept twice in sectors of the gap before the first partition, far apart so that one erase
+//! block never holds both. Always the older one is overwritten, so a cut leaves at least one that is whole; the greater
+//! number counts. A fresh card has none, and slot A starts.
+//!
+//! ```text
+//! trial pending, a try left    spend the try on the card, then start the slot on trial
+//! trial pending, no try left   it is over: note the failure, start the good slot
+//! no trial                     start the good slot
+//! what shall start cannot      start the other one, and note it
+//! confirmed by the new system  it is the good slot from now on
+//! ```
+//! [`State`] is pure; [`SlotFile`] keeps it in a file or a device; [`Updates`] is the same as embedded-svc's traits show it.
+
+mod file;
+mod ota;
+
+pub use file::{OFFSETS, SlotFile};
+pub use ota::{Updates, Writing};
+
+/// Bytes of a record: one sector, which a card writes as a whole.
+pub const RECORD_BYTES: usize = 512;
+
+const MAGIC: &[u8; 8] = b"PRZSLOT1";
+/// Bytes that the sum covers.
+const SUMMED: usize = 44;
+
+/// One of the two systems.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Slot {
+    /// The first.
+    #[default]
+    A,
+    /// The second.
+    B,
+}
+
+impl Slot {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Slot {
+        match self {
+            Slot::A => Slot::B,
+            Slot::B => Slot::A,
+        }
+    }
+
+    /// Its letter.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Slot::A => "A",
+            Slot::B => "B",
+        }
+    }
+
+    fn code(self) -> u8 {
+        match self {
+            Slot::A => 0,
+            Slot::B => 1,
+        }
+    }
+
+    fn of_code(code: u8) -> Option<Slot> {
+        match code {
+            0 => Some(Slot::A),
+            1 => Some(Slot::B),
+            _ => None,
+        }
+    }
+}
+
+/// How the last trial ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// There was none.
+    #[default]
+    None,
+    /// It is running, or waits for its start.
+    Pending,
+    /// The new system said that it works.
+    Confirmed,
+    /// It never said so.
+    RolledBack,
+    /// It could not even be started.
+    Unbootable,
+}
+
+/// The state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Grows by one with each record.
+    pub sequence: u64,
+    /// The system that is known to work.
+    pub good: Slot,
+    /// The system on trial, and how often it may still be started.
+    pub trial: Option<(Slot, u8)>,
+    /// How the last trial ended.
+    pub outcome: Outcome,
+    /// Starts so far.
+    pub boots: u64,
+    /// The lowest version (build number) that an update may have; raised when a trial is confirmed.
+    pub version_min: u32,
+}
+
+/// What to do at a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The slot to start.
+    pub slot: Slot,
+    /// The state to write before it is started.
+    pub next: State,
+    /// Whether that must have succeeded: a trial whose try is not spent on the card must not begin.
+    pub write_first: bool,
+}
+
+impl State {
+    /// What to do at a start.
+    #[must_use]
+    pub fn choose(self) -> Choice {
+        let next = State { boots: self.boots.saturating_add(1), ..self };
+        match self.trial {
+            Some((slot, tries)) if tries > 0 => {
+                Choice { slot, next: State { trial: Some((slot, tries - 1)), ..next }, write_first: true }
+            }
+            Some(_) => {
+                let next = State { trial: None, outcome: Outcome::RolledBack, ..next };
+                Choice { slot: self.good, next, write_first: false }
+            }
+            None => Choice { slot: self.good, next, write_first: false },
+        }
+    }
+
+    /// What to do when `slot` cannot be started: the other one. A trial is over then.
+    #[must_use]
+    pub fn cannot_start(self, slot: Slot) -> Choice {
+        let next = match self.trial {
+            Some((on_trial, _)) if on_trial == slot => {
+                State { trial: None, outcome: Outcome::Unbootable, ..self }
+            }
+            _ => self,
+        };
+        Choice { slot: slot.other(), next, write_first: false }
+    }
+
+    /// `running` works: it is the good slot from now on, and nothing older than `version` is taken any more.
+    #[must_use]
+    pub fn confirm(self, running: Slot, version: u32) -> State {
+        let on_trial = self.trial.is_some_and(|(slot, _)| slot == running);
+        if !on_trial && running == self.good {
+            return self;
+        }
+        State {
+            good: running,
+            trial: None,
+            outcome: Outcome::Confirmed,
+            version_min: self.version_min.max(version),
+            ..self
+        }
+    }
+
+    /// `slot` holds a new, checked system: it is tried `tries` times.
+    #[must_use]
+    pub fn try_out(self, slot: Slot, tries: u8) -> State {
+        State { trial: Some((slot, tries.max(1))), outcome: Outcome::Pending, ..self }
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn encode(&self) -> [u8; RECORD_BYTES] {
+        let mut bytes = [0; RECORD_BYTES];
+        let (trial, tries) = match self.trial {
+            Some((slot, tries)) => (slot.code() + 1, tries),
+            None => (0, 0),
+        };
+        let outcome = match self.outcome {
+            Outcome::None => 0,
+            Outcome::Pending => 1,
+            Outcome::Confirmed => 2,
+            Outcome::RolledBack => 3,
+            Outcome::Unbootable => 4,
+        };
+        let fields: [&[u8]; 6] = [
+            MAGIC,
+            &self.sequence.to_le_bytes(),
+            &[self.good.code(), trial, tries, outcome],
+            &self.version_min.to_le_bytes(),
+            &self.boots.to_le_bytes(),
+            &[0; 12],
+        ];
+        let summed: Vec<u8> = fields.concat();
+        let record = summed.iter().copied().chain(crc32fast::hash(&summed).to_le_bytes());
+        for (to, from) in bytes.iter_mut().zip(record) {
+            *to = from;
+        }
+        bytes
+    }
+
+    /// Reads a record; `None` for anything that is not a whole one.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<State> {
+        let summed = bytes.get(..SUMMED)?;
+        let sum = u32::from_le_bytes(bytes.get(SUMMED..SUMMED + 4)?.try_into().ok()?);
+        if crc32fast::hash(summed) != sum || summed.get(..8)? != MAGIC {
+            return None;
+        }
+        let word = |at: usize| Some(u64::from_le_bytes(summed.get(at..at + 8)?.try_into().ok()?));
+        let [good, trial, tries, outcome] = *summed.get(16..20)?.first_chunk::<4>()?;
+        Some(State {
+            sequence: word(8)?,
+            good: Slot::of_code(good)?,
+            trial: match trial {
+                0 => None,
+                code => Some((Slot::of_code(code - 1)?, tries)),
+            },
+            outcome: match outcome {
+                0 => Outcome::None,
+                1 => Outcome::Pending,
+                2 => Outcome::Confirmed,
+                3 => Outcome::RolledBack,
+                4 => Outcome::Unbootable,
+                _ => return None,
+            },
+            version_min: u32::from_le_bytes(summed.get(20..24)?.try_into().ok()?),
+            boots: word(24)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some_state() -> State {
+        State {
+            sequence: 7,
+            good: Slot::B,
+            trial: Some((Slot::A, 2)),
+            outcome: Outcome::Pending,
+            boots: 300,
+            version_min: 12,
+        }
+    }
+
+    #[test]
+    fn a_record_comes_back_and_every_broken_one_is_refused() {
+        for state in [State::default(), some_state(), State { outcome: Outcome::Unbootable, ..some_state() }]
+        {
+            assert_eq!(State::decode(&state.encode()), Some(state));
+        }
+        let whole = some_state().encode();
+        for at in 0..SUMMED + 4 {
+            for bit in 0..8 {
+                let mut broken = whole;
+                broken[at] ^= 1 << bit;
+                assert_eq!(State::decode(&broken), None, "byte {at}, bit {bit}");
+            }
+        }
+        for cut in 0..SUMMED + 4 {
+            assert_eq!(State::decode(&whole[..cut]), None);
+        }
+        assert_eq!(State::decode(&[0; RECORD_BYTES]), None);
+    }
+
+    #[test]
+    fn the_record_is_pinned() {
+        let hex: String = some_state().encode()[..48].iter().map(|byte| format!("{byte:02x}")).collect();
+        let fields = "50525a534c4f54310700000000000000010102010c0000002c01000000000000";
+        assert_eq!(hex, format!("{fields}{}5e4ae19e", "00".repeat(12)));
+    }
+
+    #[test]
+    fn a_good_update_is_tried_confirmed_and_stays() {
+        let fresh = State::default();
+        assert_eq!(fresh.choose().slot, Slot::A);
+        let trying = fresh.try_out(Slot::B, 1);
+        let choice = trying.choose();
+        assert_eq!((choice.slot, choice.write_first), (Slot::B, true));
+        let confirmed = choice.next.confirm(Slot::B, 40);
+        assert_eq!((confirmed.good, confirmed.trial, confirmed.version_min), (Slot::B, None, 40));
+        assert_eq!(confirmed.choose().slot, Slot::B);
+        assert_eq!(confirmed.confirm(Slot::B, 39), confirmed);
+    }
+
+    #[test]
+    fn an_update_that_says_nothing_is_rolled_back() {
+        let mut state = State::default().try_out(Slot::B, 2);
+        for _ in 0..2 {
+            let choice = state.choose();
+            assert_eq!(choice.slot, Slot::B);
+            state = choice.next;
+        }
+        let choice = state.choose();
+        assert_eq!(
+            (choice.slot, choice.next.outcome, choice.next.trial),
+            (Slot::A, Outcome::RolledBack, None)
+        );
+        assert_eq!(choice.next.choose().slot, Slot::A);
+    }
+
+    #[test]
+    fn what_cannot_start_gives_way_to_the_other() {
+        let choice = State::default().try_out(Slot::B, 1).choose();
+        let instead = choice.next.cannot_start(Slot::B);
+        assert_eq!(
+            (instead.slot, instead.next.outcome, instead.next.trial),
+            (Slot::A, Outcome::Unbootable, None)
+        );
+        // The good slot itself is broken: the other is better than nothing, and nothing is decided by it.
+        let instead = State::default().cannot_start(Slot::A);
+        assert_eq!((instead.slot, instead.next), (Slot::B, State::default()));
+    }
+}
