@@ -26,12 +26,25 @@ pub const VALUE_MAX: usize = 4 * 1024;
 pub const PICTURE_STORED_MAX: u64 = 4 * 1024 * 1024;
 /// Most pictures that are listed for one file: a multi-plate project has four per plate.
 pub const PICTURES_MAX: usize = 64;
+/// Most bytes of pictures that are unpacked, summed or hashed for one file: a project of 16 plates with four pictures of
+/// 500 KB each. Pictures of zeros pack a thousandfold, so their number alone is no bound.
+pub const PICTURES_TOTAL_MAX: u64 = 32 * 1024 * 1024;
+/// Most pictures that are decoded in the search for one that is whole and not blank: four views of a plate, and as many
+/// of its neighbour.
+pub const RENDITION_TRIES_MAX: usize = 8;
+/// Most pixels that are decoded in that search, the first try apart: as many as one picture may have.
+pub const RENDITION_PIXELS_MAX: u64 = PICTURE_PIXELS_MAX;
 /// Longest side of a picture that is decoded.
 pub const PICTURE_SIDE_MAX: u32 = 4096;
 /// Most pixels that are decoded: a 4K rendering. Decoding is by rows, so this bounds time, not memory.
 pub const PICTURE_PIXELS_MAX: u64 = 4096 * 2160;
 /// Most pixels of a picture that cannot be decoded by rows (interlaced PNG): 2 MiB of RGBA.
 pub const PICTURE_WHOLE_PIXELS_MAX: u64 = 512 * 1024;
+/// Most bytes of a PNG that is served as it is; the largest size without any compression. One that takes more is written
+/// anew, so that no picture is in memory twice as a stranger packed it.
+pub const PNG_COPY_MAX: usize = 512 * 512 * 4 + 64 * 1024;
+/// Most bytes of a JPEG that is decoded: a byte a pixel is the most that a camera writes.
+pub const JPEG_STORED_MAX: usize = 1024 * 1024;
 /// Most pixels of a JPEG, which its decoder holds whole as three bytes each.
 pub const JPEG_PIXELS_MAX: u64 = 1024 * 1024;
 /// Most pixels of a progressive JPEG, whose decoder also holds two bytes per coefficient.
@@ -47,6 +60,8 @@ pub const BGCODE_VERIFY_BLOCKS_MAX: u32 = 128 * 1024;
 pub const BGCODE_METADATA_STORED_MAX: u64 = 1024 * 1024;
 /// Most bytes of one metadata block after decompression.
 pub const BGCODE_METADATA_PLAIN_MAX: u64 = 4 * 1024 * 1024;
+/// Most bytes of all metadata blocks of a file after decompression; real ones have 30 to 100 KB.
+pub const BGCODE_METADATA_TOTAL_MAX: u64 = 8 * 1024 * 1024;
 
 /// Most entries of an archive: a large project has some hundreds.
 pub const ZIP_ENTRIES_MAX: u64 = 4096;
@@ -58,10 +73,10 @@ pub const ZIP_NAME_MAX: usize = 512;
 pub const ZIP_END_SEARCH: u64 = 22 + 65_535 + 20;
 /// Largest ratio that deflate can reach; more is a lie about sizes.
 pub const DEFLATE_RATIO_MAX: u64 = 1032;
-/// A verification gives up on an entry above `VERIFY_RATIO_FREE` bytes that expands more than this: G-code expands 4
-/// to 14 times, models up to 30 times.
-pub const VERIFY_RATIO_MAX: u64 = 200;
-/// Up to this uncompressed size a verification does not ask for the ratio.
+/// A verification gives up on an entry, and on a file, above `VERIFY_RATIO_FREE` bytes that expands more than this:
+/// G-code expands 4 to 14 times, models up to 30 times.
+pub const VERIFY_RATIO_MAX: u64 = 100;
+/// Up to this uncompressed size, of an entry or of all, a verification does not ask for the ratio.
 pub const VERIFY_RATIO_FREE: u64 = 16 * 1024 * 1024;
 /// Most bytes that one verification inflates over all entries.
 pub const VERIFY_PLAIN_MAX: u64 = 4 * 1024 * 1024 * 1024;

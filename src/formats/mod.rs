@@ -148,15 +148,29 @@ pub fn picture(reader: &mut dyn ReadSeek, thumbnail: &Thumbnail) -> Result<Vec<u
 
 /// Small, medium and large PNGs of the best picture of the file, and which of `inspection.thumbnails` that is.
 ///
-/// When the best one turns out to be damaged or blank the next best is taken.
+/// When the best one turns out to be damaged or blank the next best is taken, within limits: a file may hold dozens of
+/// pictures that take long to decode and show nothing.
 pub fn renditions(
     reader: &mut dyn ReadSeek,
     inspection: &Inspection,
 ) -> Result<(usize, Renditions), Failure> {
     let mut first_failure = None;
     let mut blank = None;
+    let (mut tries, mut pixels_left) = (0, limits::RENDITION_PIXELS_MAX);
     for at in preference(&inspection.thumbnails, inspection.plate) {
         let Some(thumbnail) = inspection.thumbnails.get(at) else { continue };
+        if let Err(failure) = images::render::check_size(thumbnail.width, thumbnail.height) {
+            first_failure = first_failure.or(Some(failure));
+            continue;
+        }
+        let pixels = u64::from(thumbnail.width) * u64::from(thumbnail.height);
+        if tries >= limits::RENDITION_TRIES_MAX || (tries > 0 && pixels > pixels_left) {
+            continue;
+        }
+        if tries > 0 {
+            pixels_left -= pixels;
+        }
+        tries += 1;
         match picture(reader, thumbnail).and_then(|bytes| Renditions::of(&bytes)) {
             Ok(made) if made.blank => blank = blank.or(Some((at, made))),
             Ok(made) => return Ok((at, made)),

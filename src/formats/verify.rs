@@ -52,6 +52,9 @@ pub enum Progress {
 }
 
 /// A verification in progress.
+///
+/// It owns all that it needs (the directory of the archive, one window of inflate; less than a megabyte) and may move
+/// between threads and wait between steps as long as it likes, as long as the file stays the same.
 #[derive(Default)]
 pub struct Verifier {
     state: State,
@@ -178,7 +181,10 @@ impl Verifier {
                         *open = None;
                         *next += 1;
                     }
-                    if self.plain > limits::VERIFY_PLAIN_MAX {
+                    // Many entries that expand a little too much are a bomb as well as one that does much.
+                    let bomb = self.plain > limits::VERIFY_RATIO_FREE
+                        && self.plain / source.len().max(1) > limits::VERIFY_RATIO_MAX;
+                    if bomb || self.plain > limits::VERIFY_PLAIN_MAX {
                         return Err(Failure::too_large("the archive unpacks to more than is verified"));
                     }
                     return Ok(Some(used.max(1)));

@@ -14,6 +14,9 @@ pub(crate) fn rows(bytes: &[u8], size: (u32, u32), mut sink: impl FnMut(&[u8])) 
     let pixels = u64::from(size.0) * u64::from(size.1);
     let progressive = jpeg_frame(bytes).is_some_and(|frame| frame.progressive);
     let max = if progressive { limits::JPEG_PROGRESSIVE_PIXELS_MAX } else { limits::JPEG_PIXELS_MAX };
+    if bytes.len() > limits::JPEG_STORED_MAX {
+        return Err(Failure::too_large(format!("a JPEG picture of {} bytes is not decoded", bytes.len())));
+    }
     if pixels > max {
         return Err(Failure::too_large(format!("a JPEG picture of {} by {} is not decoded", size.0, size.1)));
     }

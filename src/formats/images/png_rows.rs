@@ -101,9 +101,9 @@ fn to_rgba(row: &[u8], color: ColorType, rgba: &mut [u8]) {
 }
 
 /// The picture without its texts, profiles, dates and animation. `None` when its chunks do not
-/// reach to an end.
+/// reach to an end, or are more than [`limits::PNG_COPY_MAX`].
 pub(crate) fn bare_copy(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(bytes.len());
+    let mut out = Vec::with_capacity(bytes.len().min(limits::PNG_COPY_MAX));
     out.extend_from_slice(PNG_SIGNATURE);
     let mut at = PNG_SIGNATURE.len();
     loop {
@@ -111,6 +111,9 @@ pub(crate) fn bare_copy(bytes: &[u8]) -> Option<Vec<u8>> {
         let chunk = bytes.get(at..at.checked_add(length)?.checked_add(12)?)?;
         let name = chunk.get(4..8)?;
         if matches!(name, b"IHDR" | b"PLTE" | b"tRNS" | b"IDAT" | b"IEND" | b"sRGB" | b"gAMA") {
+            if out.len() + chunk.len() > limits::PNG_COPY_MAX {
+                return None;
+            }
             out.extend_from_slice(chunk);
         }
         if name == b"IEND" {

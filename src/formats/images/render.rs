@@ -158,12 +158,23 @@ fn png_is_plain(bytes: &[u8]) -> bool {
     bytes.get(24).is_some_and(|&depth| depth <= 8) && bytes.get(28) == Some(&0)
 }
 
+/// Whether pictures of this size are decoded at all.
+pub(crate) fn check_size(width: u32, height: u32) -> Result<(), Failure> {
+    let pixels = u64::from(width) * u64::from(height);
+    if width.max(height) > limits::PICTURE_SIDE_MAX || pixels > limits::PICTURE_PIXELS_MAX {
+        return Err(Failure::too_large(format!("a picture of {width} by {height} is not decoded")));
+    }
+    Ok(())
+}
+
 fn check(bytes: &[u8], size: (u32, u32), format: PictureFormat) -> Result<(), Failure> {
-    let pixels = u64::from(size.0) * u64::from(size.1);
+    check_size(size.0, size.1)?;
     let interlaced = format == PictureFormat::Png && bytes.get(28) == Some(&1);
-    let most = if interlaced { limits::PICTURE_WHOLE_PIXELS_MAX } else { limits::PICTURE_PIXELS_MAX };
-    if size.0 > limits::PICTURE_SIDE_MAX || size.1 > limits::PICTURE_SIDE_MAX || pixels > most {
-        return Err(Failure::too_large(format!("a picture of {} by {} is not decoded", size.0, size.1)));
+    if interlaced && u64::from(size.0) * u64::from(size.1) > limits::PICTURE_WHOLE_PIXELS_MAX {
+        return Err(Failure::too_large(format!(
+            "an interlaced picture of {} by {} is not decoded",
+            size.0, size.1
+        )));
     }
     if bytes.len() as u64 > limits::PICTURE_STORED_MAX {
         return Err(Failure::too_large(format!("a picture of {} bytes is not decoded", bytes.len())));
