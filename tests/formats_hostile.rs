@@ -101,6 +101,7 @@ fn read(bytes: &[u8]) -> Vec<Kind> {
 
 fn bombs() -> Vec<Bomb> {
     let mut out = archives();
+    out.extend(crowds());
     out.extend(xml_and_json());
     out.extend(pictures());
     out.extend(lines());
@@ -186,6 +187,49 @@ fn archives() -> Vec<Bomb> {
     let gcode: Vec<u8> = text::prusa_like("F 1", "", &files::moves(16_000_000)).into_bytes();
     out.push(bomb("zip: honest G-code of 16 MB", None, with(packed("Metadata/plate_1.gcode", gcode))));
     out
+}
+
+/// Many things of which each alone is allowed.
+fn crowds() -> Vec<Bomb> {
+    let plate = |n: usize| format!("Metadata/plate_{n}.png");
+    let each = |bytes: &[u8]| zip(&(1..=64).map(|n| packed(&plate(n), bytes)).collect::<Vec<_>>());
+    let blank = png_bomb(4096, 2160, 2160);
+    let short = png_bomb(4096, 2160, 2159);
+    let hollow = {
+        let mut bytes = png_bomb(64, 64, 64);
+        bytes.resize(4 * 1024 * 1024, 0);
+        bytes
+    };
+    // The same view of the same plate each time, so that all of them are equally good.
+    let lines = "\n".repeat(4 * 1024 * 1024);
+    let metadata = {
+        let mut writer = Writer::new(false);
+        writer.ini(2, Packing::Deflate, &lines);
+        let block = writer.bytes.split_off(10);
+        (0..63).for_each(|_| writer.bytes.extend_from_slice(&block));
+        writer.gcode(1);
+        std::mem::take(&mut writer.bytes)
+    };
+    let packed_zeros = packed("", vec![0; 15 * 1024 * 1024]);
+    let fifteen = |n: usize| Part { name: format!("3D/Objects/{n}.model"), ..packed_zeros.clone() };
+    let mut models: Vec<Part> = (0..60).map(fifteen).collect();
+    models.extend(usual());
+    let gcodes: Vec<Part> = (0..2000)
+        .flat_map(|n| {
+            let name = format!("Metadata/plate_{n}.gcode");
+            [stored(&format!("{name}.md5"), "d41d8cd98f00b204e9800998ecf8427e"), stored(&name, "")]
+        })
+        .collect();
+    let blocks = text::block("thumbnail", "1x1", &blank).repeat(40);
+    vec![
+        bomb("crowd: 64 blank pictures of 4096 by 2160", None, each(&blank)),
+        bomb("crowd: 64 such pictures without their last row", Kind::Corrupt, each(&short)),
+        bomb("crowd: 40 such pictures in G-code", None, format!("G28\n{blocks}")),
+        bomb("crowd: 64 pictures with 4 MB of nothing behind", None, each(&hollow)),
+        bomb("crowd: 63 bgcode blocks of 4 million lines", Kind::TooLarge, metadata),
+        bomb("crowd: 60 models of 15 MB of zeros", Kind::TooLarge, zip(&models)),
+        bomb("crowd: 2000 plates with sums", None, zip(&gcodes)),
+    ]
 }
 
 fn xml_and_json() -> Vec<Bomb> {
@@ -303,6 +347,17 @@ fn pictures() -> Vec<Bomb> {
     let frame = jpeg.windows(2).position(|bytes| bytes == [0xFF, 0xC0]).unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0xFF, 0xFF, 0xFF, 0xFF]);
     let progressive = files::jpeg(700, 700, true);
+    // The last scan of a progressive picture, which only refines, over and over.
+    let scans = {
+        let last = progressive.windows(2).rposition(|bytes| bytes == [0xFF, 0xDA]).unwrap();
+        let mut bytes = progressive[..progressive.len() - 2].to_vec();
+        let scan = bytes[last..].to_vec();
+        while bytes.len() + scan.len() < 1_000_000 {
+            bytes.extend_from_slice(&scan);
+        }
+        bytes.extend_from_slice(&[0xFF, 0xD9]);
+        bytes
+    };
     vec![
         bomb("png: 50000 by 50000", Kind::TooLarge, only(png_bomb(50_000, 50_000, 1))),
         bomb("png: 4096 by 4096", Kind::TooLarge, only(png_bomb(4096, 4096, 4096))),
@@ -320,6 +375,7 @@ fn pictures() -> Vec<Bomb> {
         bomb("jpeg: 65535 by 65535", Kind::TooLarge, only(jpeg)),
         bomb("jpeg: progressive 700 by 700", None, cover(progressive)),
         bomb("jpeg: 1024 by 1024", None, cover(files::jpeg(1024, 1024, false))),
+        bomb("jpeg: scans without end", None, cover(scans)),
     ]
 }
 

@@ -1,10 +1,13 @@
 //! Known settings out of JSON text, without building a tree: project settings, bgcode metadata, object lists.
 
+use std::collections::BTreeMap;
+
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::io::Read;
 
 use super::figures::keys::{self, Origin, Store};
+use super::gcode::text::put_producer;
 use super::limits;
 use super::result::{Failure, short_text};
 
@@ -12,7 +15,8 @@ use super::result::{Failure, short_text};
 /// before an error stays.
 pub(crate) fn harvest(reader: impl Read, store: &mut Store, origin: Origin) -> Result<(), Failure> {
     let mut deserializer = serde_json::Deserializer::from_reader(reader);
-    let seed = Harvest { store, origin, key: None, depth: 0 };
+    let mut depths = BTreeMap::new();
+    let seed = Harvest { store, depths: &mut depths, origin, key: None, depth: 0 };
     match seed.deserialize(&mut deserializer) {
         Ok(()) => Ok(()),
         Err(error) if error.is_io() => Err(match error.io_error_kind() {
@@ -27,9 +31,20 @@ pub(crate) fn harvest(reader: impl Read, store: &mut Store, origin: Origin) -> R
 
 struct Harvest<'a> {
     store: &'a mut Store,
+    /// How deep each value stood: what one object overrides does not hold for all.
+    depths: &'a mut BTreeMap<keys::Key, usize>,
     origin: Origin,
     key: Option<keys::Key>,
     depth: usize,
+}
+
+impl Harvest<'_> {
+    /// The key, unless a value of it stood further out.
+    fn wanted(&mut self) -> Option<keys::Key> {
+        let depth = self.depths.entry(self.key?).or_insert(self.depth);
+        *depth = self.depth.min(*depth);
+        self.key.filter(|_| self.depth == *depth)
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Harvest<'_> {
@@ -55,6 +70,7 @@ impl<'de> Visitor<'de> for Harvest<'_> {
             let key = keys::key(&name);
             map.next_value_seed(Harvest {
                 store: &mut *self.store,
+                depths: &mut *self.depths,
                 origin: self.origin,
                 key,
                 depth: self.depth + 1,
@@ -63,7 +79,7 @@ impl<'de> Visitor<'de> for Harvest<'_> {
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
         let mut items = Vec::new();
         loop {
             let mut item = None;
@@ -75,15 +91,17 @@ impl<'de> Visitor<'de> for Harvest<'_> {
                 items.push(item.unwrap_or_default());
             }
         }
-        if let Some(key) = self.key {
+        if let Some(key) = self.wanted() {
             self.store.put_list(key, items, self.origin);
         }
         Ok(())
     }
 
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        if let Some(key) = self.key {
-            self.store.put(key, text, self.origin);
+    fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<(), E> {
+        match self.wanted() {
+            Some(keys::Key::Slicer) => put_producer(self.store, text, self.origin),
+            Some(key) => self.store.put(key, text, self.origin),
+            None => {}
         }
         Ok(())
     }

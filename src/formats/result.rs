@@ -82,9 +82,11 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of `kind` that says `message`.
+    /// A failure of `kind` that says `message`. Messages name parts of files, and end on terminals and in logs.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        let mut message: String = message.into();
+        message.retain(|character| !character.is_control());
+        Self { kind, message }
     }
 
     pub(crate) fn corrupt(message: impl Into<String>) -> Self {

@@ -8,6 +8,8 @@ pub struct Part {
     pub deflate: bool,
     /// Sizes behind the data, zeros in the local header, as the slicers do.
     pub descriptor: bool,
+    /// Sizes in front although a descriptor follows.
+    pub sizes_twice: bool,
     pub zip64: bool,
     /// Bytes of a private extra field in the local header.
     pub extra: Vec<u8>,
@@ -25,6 +27,7 @@ pub fn stored(name: &str, data: impl Into<Vec<u8>>) -> Part {
         data: data.into(),
         deflate: false,
         descriptor: true,
+        sizes_twice: false,
         zip64: false,
         extra: Vec::new(),
         lie_plain: None,
@@ -56,7 +59,7 @@ pub fn zip(parts: &[Part]) -> Vec<u8> {
         let (plain, packed) = (part.data.len() as u64, data.len() as u64);
         let flags = part.flags | 0x0800 | if part.descriptor { 8 } else { 0 };
         let method = part.method.unwrap_or(if part.deflate { 8 } else { 0 });
-        let in_header = !part.descriptor;
+        let in_header = !part.descriptor || part.sizes_twice;
         out.extend_from_slice(b"PK\x03\x04\x14\x00");
         put16(&mut out, flags);
         put16(&mut out, method);

@@ -6,7 +6,9 @@
 mod files;
 
 mod damage;
+mod dialects;
 mod made;
+mod packages;
 mod pictures;
 mod streams;
 mod truth;

@@ -1,6 +1,7 @@
 //! Previews out of transfers that are still running.
 
 use printernizer::formats::forward::{Preview, Tap};
+use printernizer::formats::verify::{Progress, Verifier};
 use printernizer::formats::{Format, PlateHint};
 
 use crate::files::archive::{self, Part, zip};
@@ -55,7 +56,8 @@ fn sizes_in_front_and_zip64_descriptors_are_followed() {
     let front: Vec<Part> = parts.iter().cloned().map(|part| Part { descriptor: false, ..part }).collect();
     let wide: Vec<Part> = parts.iter().cloned().map(|part| Part { zip64: true, ..part }).collect();
     let stored: Vec<Part> = parts.iter().cloned().map(|part| Part { deflate: false, ..part }).collect();
-    for parts in [front, wide, stored] {
+    let twice: Vec<Part> = parts.iter().cloned().map(|part| Part { sizes_twice: true, ..part }).collect();
+    for parts in [front, wide, stored, twice] {
         for size in [7, 5000] {
             let (preview, _) = feed(&zip(&parts), size, PlateHint::default());
             assert!(preview.cover.is_some());
@@ -103,6 +105,28 @@ fn pushing_tells_when_there_is_something_new() {
     let news: Vec<bool> = bytes.chunks(500).map(|chunk| tap.push(chunk)).collect();
     assert!(news.iter().any(|news| *news) && news.iter().filter(|news| **news).count() < news.len() / 2);
     assert!(!tap.push(b"more"), "a finished tap takes nothing");
+}
+
+/// Readers and answers may be handed to another thread, and are where they work.
+#[test]
+fn everything_may_change_the_thread() {
+    fn sent<T: Send + 'static>(value: T) -> T {
+        std::thread::spawn(move || value).join().unwrap()
+    }
+    let bytes = zip(&archive::gcode_3mf(&[1], &[1], "G28\n"));
+    let (first, second) = bytes.split_at(bytes.len() / 2);
+    let mut tap = Tap::new(PlateHint::default());
+    tap.push(first);
+    let mut tap = sent(tap);
+    tap.push(second);
+    assert!(sent(tap.preview()).cover.is_some());
+    let mut verifier = Verifier::new();
+    let mut file = std::io::Cursor::new(bytes);
+    while let Progress::Working { .. } = verifier.step(&mut file, 500).unwrap() {
+        verifier = sent(verifier);
+    }
+    let answer = sent(crate::inspect(file.get_ref()));
+    assert_eq!(answer.thumbnails.len(), 4);
 }
 
 #[test]

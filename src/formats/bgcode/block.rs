@@ -46,6 +46,14 @@ pub(crate) enum BlockKind {
 }
 
 impl BlockKind {
+    /// Whether it holds settings or figures.
+    pub fn is_metadata(self) -> bool {
+        matches!(
+            self,
+            Self::FileMetadata | Self::SlicerMetadata | Self::PrinterMetadata | Self::PrintMetadata
+        )
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::FileMetadata => "file metadata",

@@ -22,7 +22,9 @@ use super::{Options, images, json, limits, sha256_hex};
 /// Reads a binary G-code file.
 pub(crate) fn inspect(source: &mut Source<'_>, options: &Options) -> Result<Inspection, Failure> {
     let header = FileHeader::parse(&source.bytes_at(0, FILE_HEADER_LENGTH)?)?;
-    let mut out = Inspection { format: Some(Format::Bgcode), plate_count: 1, ..Inspection::default() };
+    // The form exists for tool paths only, even when a damaged file does not reach to them.
+    let mut out =
+        Inspection { format: Some(Format::Bgcode), sliced: true, plate_count: 1, ..Inspection::default() };
     if header.version > 1 {
         out.warn(Failure::unsupported(format!(
             "binary G-code of version {} may hold more than is read",
@@ -50,12 +52,12 @@ fn walk(
     out: &mut Inspection,
 ) -> Result<(), Failure> {
     let mut offset = FILE_HEADER_LENGTH;
+    let mut plain_left = limits::BGCODE_METADATA_TOTAL_MAX;
     for number in 0..limits::BGCODE_BLOCKS_MAX {
         let Some(block) = Block::read(source, offset, header.has_crc)? else {
             return Err(Failure::corrupt("the file ends before its G-code"));
         };
         if block.kind == BlockKind::Gcode {
-            out.sliced = true;
             return Ok(());
         }
         let left = source.len() - offset;
@@ -72,7 +74,15 @@ fn walk(
                 block.kind.name()
             )));
         }
-        if let Err(failure) = take(source, offset, &block, options, store, out) {
+        let plain = if block.kind.is_metadata() { block.plain_length } else { 0 };
+        let result = match plain_left.checked_sub(plain) {
+            Some(left) => {
+                plain_left = left;
+                take(source, offset, &block, options, store, out)
+            }
+            None => Err(Failure::too_large("there is more metadata than is read")),
+        };
+        if let Err(failure) = result {
             out.warn(failure);
         }
         offset += block.length();
@@ -117,7 +127,10 @@ fn thumbnail(
     if block.packing != Packing::None {
         return Err(Failure::unsupported("a compressed embedded picture is not read"));
     }
-    if out.thumbnails.len() >= limits::PICTURES_MAX {
+    let listed: u64 = out.thumbnails.iter().map(|thumbnail| thumbnail.bytes).sum();
+    if out.thumbnails.len() >= limits::PICTURES_MAX
+        || listed.saturating_add(block.stored_length) > limits::PICTURES_TOTAL_MAX
+    {
         return Err(Failure::too_large("there are more pictures than are listed"));
     }
     let start = offset + block.header_length;
@@ -213,14 +226,10 @@ fn ini_line(line: &[u8], kind: BlockKind, store: &mut Store) {
     let Ok(name) = std::str::from_utf8(name.trim_ascii()) else { return };
     let value = String::from_utf8_lossy(value);
     let origin = origin(kind);
-    match name {
-        "Producer" => put_producer(store, &value, origin),
-        "Produced on" => store.put(Key::CreatedAt, &value, origin),
-        _ => {
-            if let Some(key) = keys::key(name) {
-                store.put(key, &value, origin);
-            }
-        }
+    match keys::key(name) {
+        Some(Key::Slicer) => put_producer(store, &value, origin),
+        Some(key) => store.put(key, &value, origin),
+        None => {}
     }
 }
 

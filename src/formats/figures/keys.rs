@@ -56,6 +56,8 @@ pub(crate) enum Key {
     ToolChanges,
     /// The JSON line with objects and their outlines.
     ObjectsInfo,
+    /// A setting that only the family has in which a share as first layer height is one of the nozzle's diameter.
+    NozzleShares,
 }
 
 /// Where a value stood. A later one in this list outranks an earlier one.
@@ -67,7 +69,7 @@ pub(crate) enum Origin {
     Command,
     /// The 3D model's metadata elements.
     Model,
-    /// `Slic3r_PE.config`.
+    /// `Slic3r_PE.config` and its like.
     SlicerConfig,
     /// `project_settings.config`.
     ProjectSettings,
@@ -112,6 +114,8 @@ impl Origin {
 /// The key that slicers call `name`. Case matters: the large slicers never vary it.
 pub(crate) fn key(name: &str) -> Option<Key> {
     Some(match name {
+        "Producer" => Key::Slicer,
+        "Produced on" => Key::CreatedAt,
         "printer_model" | "TARGET_MACHINE.NAME" | "Product Name" | "machine" | "printer_name" => {
             Key::PrinterModel
         }
@@ -130,20 +134,27 @@ pub(crate) fn key(name: &str) -> Option<Key> {
         | "Estimated Build Time"
         | "Calculated Build Time"
         | "Calculated-during-export Build Time"
-        | "estimated_time(s)" => Key::PrintTime,
+        | "estimated_time(s)"
+        | "estimated_print_time_s" => Key::PrintTime,
         "estimated printing time (silent mode)" => Key::PrintTimeSilent,
         "estimated first layer printing time (normal mode)"
         | "estimated first layer printing time"
         | "first layer printing time" => Key::FirstLayerTime,
         "total layer number" | "total layers count" | "total_layer_count" | "LAYER_COUNT"
         | "layer_number" | "layer_count" | "Layer count" => Key::LayerCount,
-        "layer_height" | "Layer height" | "layerHeight" | "layer_thickness_mm" | "z_layer_height_mm" => {
-            Key::LayerHeight
-        }
+        "layer_height"
+        | "Layer height"
+        | "layerHeight"
+        | "layer_thickness_mm"
+        | "max_layer_thickness_mm"
+        | "z_layer_height_mm"
+        | "sliceHeight" => Key::LayerHeight,
         "first_layer_height"
         | "initial_layer_print_height"
         | "initial_layer_height"
         | "first_layer_thickness_mm"
+        | "firstSliceHeight"
+        | "firstLayerHeightPercentage"
         | "z_layer_height_first_layer_mm" => Key::FirstLayerHeight,
         "max_layer_z" | "max_z_height" | "MAXZ" | "PRINT.SIZE.MAX.Z" | "max_z(mm)" | "print_height_mm" => {
             Key::MaxZ
@@ -153,13 +164,22 @@ pub(crate) fn key(name: &str) -> Option<Key> {
         | "nozzleDiameter"
         | "extruderDiameter"
         | "nozzle_diameters"
+        | "nozzle_diameter_mm_0"
         | "nozzle_0_diameter(mm)" => Key::NozzleDiameter,
-        "temperature" | "nozzle_temperature" | "nozzle_temperature(°C)" => Key::NozzleTemperature,
-        "first_layer_temperature" | "nozzle_temperature_initial_layer" | "extruder_temp_degree_c_0" => {
-            Key::FirstNozzleTemperature
+        "temperature" | "nozzle_temperature" | "nozzle_temperature(°C)" | "outputTemp" => {
+            Key::NozzleTemperature
         }
-        "bed_temperature" | "build_plate_temperature(°C)" | "bed_temp_degree_c" => Key::BedTemperature,
-        "first_layer_bed_temperature" | "BUILD_PLATE.INITIAL_TEMPERATURE" => Key::FirstBedTemperature,
+        "first_layer_temperature"
+        | "nozzle_temperature_initial_layer"
+        | "extruder_temp_degree_c_0"
+        | "first_layer_C"
+        | "firstLayerNozzleTemp" => Key::FirstNozzleTemperature,
+        "bed_temperature" | "build_plate_temperature(°C)" | "bed_temp_degree_c" | "outputBedTemp" => {
+            Key::BedTemperature
+        }
+        "first_layer_bed_temperature" | "BUILD_PLATE.INITIAL_TEMPERATURE" | "bed_C" | "firstLayerBedTemp" => {
+            Key::FirstBedTemperature
+        }
         "cool_plate_temp" => Key::BedCool,
         "eng_plate_temp" => Key::BedEngineering,
         "hot_plate_temp" => Key::BedHot,
@@ -167,14 +187,17 @@ pub(crate) fn key(name: &str) -> Option<Key> {
         "textured_cool_plate_temp" => Key::BedTexturedCool,
         "supertack_plate_temp" => Key::BedSupertack,
         "curr_bed_type" => Key::BedType,
-        "fill_density" | "sparse_infill_density" | "infillPercentage" => Key::Infill,
-        "support_material" | "enable_support" | "generateSupport" | "support_used" => Key::Supports,
+        "fill_density" | "sparse_infill_density" | "infillPercentage" | "sliceFillSparse" => Key::Infill,
+        "support_material" | "enable_support" | "generateSupport" | "support_used" | "sliceSupportEnable" => {
+            Key::Supports
+        }
         "filament used [g]"
         | "total filament weight [g]"
         | "Filament weight"
         | "Plastic weight"
         | "Material Weight"
         | "matierial_weight"
+        | "filament mass_g"
         | "filament_used_g" => Key::FilamentG,
         "filament used [mm]"
         | "total filament length [mm]"
@@ -185,12 +208,16 @@ pub(crate) fn key(name: &str) -> Option<Key> {
         | "filament used"
         | "matierial_length"
         | "filament_used_mm" => Key::FilamentMm,
-        "filament used [cm3]" | "total filament volume [cm^3]" => Key::FilamentCm3,
+        "filament used [cm3]"
+        | "total filament volume [cm^3]"
+        | "Plastic volume"
+        | "Material Volume"
+        | "Material volume" => Key::FilamentCm3,
         "filament cost" => Key::FilamentCost,
         "total filament used [g]" => Key::TotalG,
         "total filament used [mm]" => Key::TotalMm,
         "total filament used [cm3]" => Key::TotalCm3,
-        "total filament cost" | "Plastic cost" | "Material Cost" => Key::TotalCost,
+        "total filament cost" | "Plastic cost" | "Material Cost" | "Material cost" => Key::TotalCost,
         "filament_density" | "filamentDensities" => Key::FilamentDensity,
         "filament_diameter" | "filamentDiameters" => Key::FilamentDiameter,
         "filament_type" | "Filament type" | "printMaterial" => Key::FilamentType,
@@ -200,6 +227,7 @@ pub(crate) fn key(name: &str) -> Option<Key> {
         "filament" => Key::FilamentSlots,
         "total toolchanges" | "total filament change" | "total filament changes" => Key::ToolChanges,
         "objects_info" => Key::ObjectsInfo,
+        "curve_smoothing_precision" | "external_infill_margin" => Key::NozzleShares,
         _ => return None,
     })
 }
@@ -221,6 +249,7 @@ impl Key {
                 | Self::ExtruderColor
                 | Self::FilamentName
                 | Self::ObjectsInfo
+                | Self::NozzleShares
         )
     }
 

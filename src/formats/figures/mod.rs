@@ -17,6 +17,9 @@ use super::result::{FilamentUse, Metadata, short_text};
 /// Filament diameter where a file names none: three of four printers sold, and every one that is read here.
 const USUAL_DIAMETER_MM: f64 = 1.75;
 
+/// A length whose weight and volume slicers print as zero: they round to a hundredth of a gram.
+const NOTHING_MM: f64 = 5.0;
+
 /// What an archive says about the plate beyond plain settings.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PlateFacts {
@@ -108,11 +111,24 @@ fn first_layer_time(store: &Store) -> Option<f64> {
     if plain { units::positive(text) } else { units::duration_s(text) }
 }
 
-/// A first layer height may be a share of the layer height.
+/// A first layer height may be a share: of the layer height, or in SuperSlicer's family of the smallest nozzle.
 fn first_layer_height(store: &Store, layer_height: Option<f64>) -> Option<f64> {
     let text = store.text(Key::FirstLayerHeight)?;
     let value = units::positive(text).filter(|&value| value > 0.0)?;
-    if text.contains('%') { layer_height.map(|height| tidy(height * value / 100.0)) } else { Some(value) }
+    if !text.contains('%') {
+        return Some(value);
+    }
+    let whole = if store.has(Key::NozzleShares) {
+        store
+            .numbers(Key::NozzleDiameter)
+            .into_iter()
+            .flatten()
+            .filter(|&nozzle| nozzle > 0.0)
+            .reduce(f64::min)
+    } else {
+        layer_height
+    };
+    whole.map(|whole| tidy(whole * value / 100.0))
 }
 
 /// Infill in percent. Old versions of one slicer wrote a fraction without a percent sign.
@@ -175,14 +191,19 @@ fn filaments(
             used_g = Some(tidy(volume * density));
             derived_g = true;
         }
-        if used_g == Some(0.0) && used_mm.is_some_and(|length| length > 0.0) {
+        // Zeros beside figures that are none are not known; but a hint of filament does weigh 0.00 g.
+        let used_cm3 = used_cm3.filter(|&volume| volume > 0.0 || used_mm.is_none_or(|mm| mm < NOTHING_MM));
+        if used_g == Some(0.0) && used_mm.is_some_and(|length| length >= NOTHING_MM) {
             used_g = None;
         }
-        total_g.add(used_g);
-        total_mm.add(used_mm);
-        total_cm3.add(used_cm3);
+        if used_mm == Some(0.0) && [used_g, used_cm3].into_iter().flatten().any(|value| value > 0.01) {
+            used_mm = None;
+        }
         let any = [used_g, used_mm, used_cm3].into_iter().flatten().any(|value| value > 0.0);
         if any {
+            total_g.add(used_g);
+            total_mm.add(used_mm);
+            total_cm3.add(used_cm3);
             used.push(FilamentUse { tool, used_g, used_mm, ..FilamentUse::default() });
         }
     }
@@ -358,8 +379,8 @@ fn temperatures(store: &Store, out: &mut Resolved) {
     } else {
         Key::BedHot
     };
-    // The first command heats for the first layer, so it is asked last.
-    let settings = [Key::BedTemperature, by_plate, Key::FirstBedTemperature, Key::BedHot].into_iter();
+    // The first command heats for the first layer, so it is asked last. What another plate would need says nothing.
+    let settings = [Key::BedTemperature, by_plate, Key::FirstBedTemperature].into_iter();
     let bed = settings
         .filter(|&key| store.origin(key) != Some(Origin::Command))
         .chain([Key::BedTemperature])
@@ -384,24 +405,24 @@ fn objects(store: &Store, plate: Option<&PlateFacts>, out: &mut Resolved) {
     out.metadata.object_names.truncate(limits::OBJECTS_MAX);
 }
 
-/// A sum that is unknown until something known is added.
+/// A sum that is unknown as soon as one of its parts is: the weight of one of two spools is not that of the print.
 #[derive(Default)]
 struct Sum {
     total: f64,
-    known: bool,
+    unknown: bool,
 }
 
 impl Sum {
     fn add(&mut self, value: Option<f64>) {
-        if let Some(value) = value {
-            self.total += value;
-            self.known = true;
+        match value {
+            Some(value) => self.total += value,
+            None => self.unknown = true,
         }
     }
 
     fn value(&self) -> Option<f64> {
         // Nothing of anything is what a slicer writes when it does not know.
-        (self.known && self.total > 0.0).then(|| tidy(self.total))
+        (!self.unknown && self.total > 0.0).then(|| tidy(self.total))
     }
 }
 

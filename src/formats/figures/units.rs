@@ -61,6 +61,11 @@ pub(crate) fn duration_s(text: &str) -> Option<f64> {
     if let Some(value) = clock(text) {
         return Some(value);
     }
+    // `1 day, 2:03:04`
+    if let Some((days, time)) = text.split_once("day").filter(|_| text.contains(':')) {
+        let time = clock(time.trim_start_matches('s').trim_start_matches([',', ' ']))?;
+        return Some(positive(days)? * 86_400.0 + time);
+    }
     let mut total = 0.0;
     let mut any = false;
     let mut rest = text;
@@ -198,6 +203,27 @@ pub(crate) fn timestamp(text: &str) -> Option<String> {
     Some(format!("{date}T{time}{zone}"))
 }
 
+/// The date of a line that is nothing but a date in English words, for [`timestamp`]: `Aug 2, 2023 at 10:00:00 AM`.
+pub(crate) fn written_date(text: &str) -> Option<String> {
+    const MONTHS: [&str; 12] =
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    let mut words = text.split([' ', ',']).filter(|word| !word.is_empty());
+    let name = words.next()?.get(..3)?.to_ascii_lowercase();
+    let month = MONTHS.iter().position(|month| *month == name)? + 1;
+    let day = words.next()?.parse::<u32>().ok().filter(|day| (1..=31).contains(day))?;
+    let year = words.next()?.parse::<u32>().ok().filter(|year| (2000..=2999).contains(year))?;
+    let date = format!("{year:04}-{month:02}-{day:02}");
+    let Some(time) = words.find(|word| *word != "at") else { return Some(date) };
+    let mut parts = time.split(':').map(|part| part.parse::<u32>().ok());
+    let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next().unwrap_or(Some(0))?);
+    let hour = match words.next().map(str::to_ascii_lowercase).as_deref() {
+        Some("am") => hour % 12,
+        Some("pm") => hour % 12 + 12,
+        _ => hour,
+    };
+    Some(format!("{date} {hour:02}:{minute:02}:{second:02}"))
+}
+
 /// `+08:00` out of `+0800` or `+08:00`.
 fn zone_offset(text: &str) -> Option<String> {
     let sign = text.get(..1).filter(|sign| matches!(*sign, "+" | "-"))?;
@@ -244,6 +270,8 @@ mod tests {
             ("3 hours 0 minutes 5 sec", 10_805.0),
             ("120s", 120.0),
             ("2 days 1 hour", 176_400.0),
+            ("1 day, 2:03:04", 93_784.0),
+            ("2 days, 0:00:10", 172_810.0),
         ] {
             assert_eq!(duration_s(text), Some(seconds), "{text}");
         }
@@ -274,5 +302,11 @@ mod tests {
         assert_eq!(timestamp("2025-12-19").as_deref(), Some("2025-12-19"));
         assert_eq!(timestamp("2025-13-19"), None);
         assert_eq!(timestamp("yesterday"), None);
+        assert_eq!(written_date("Aug 2, 2023 at 10:00:00 PM").as_deref(), Some("2023-08-02 22:00:00"));
+        assert_eq!(written_date("August 12, 2023 at 12:05:09 AM").as_deref(), Some("2023-08-12 00:05:09"));
+        assert_eq!(written_date("Jan 1, 2024").as_deref(), Some("2024-01-01"));
+        for rubbish in ["", "May be", "March on", "Dec 40, 2024", "jan 1, 24", "ab\u{fc}d 1, 2024"] {
+            assert_eq!(written_date(rubbish), None, "{rubbish}");
+        }
     }
 }

@@ -65,8 +65,10 @@ struct Open {
     content: Content,
     body: Body,
     crc: crc32fast::Hasher,
-    /// Told by the header; zero when a descriptor follows.
+    /// Told by the header; zero when only a descriptor tells.
     crc_wanted: u32,
+    /// Whether a descriptor follows, be the sizes known or not.
+    descriptor: bool,
     plain: u64,
 }
 
@@ -196,7 +198,9 @@ impl Archive {
         match Open::new(&pending) {
             Some(open) => {
                 self.state = State::Data(Box::new(open));
-                if matches!(&self.state, State::Data(open) if matches!(open.body, Body::Stored { left: 0 })) {
+                if matches!(&self.state, State::Data(open) if matches!(open.body, Body::Stored { left: 0 })
+                    && !open.descriptor)
+                {
                     self.state = State::default();
                 }
             }
@@ -347,6 +351,7 @@ impl Open {
             body,
             crc: crc32fast::Hasher::new(),
             crc_wanted: if unknown { 0 } else { le32(header, 14)? },
+            descriptor: flags & 8 != 0,
             plain: 0,
             name,
         })
@@ -360,7 +365,10 @@ impl Open {
                 *left -= length as u64;
                 let ended = *left == 0;
                 self.take(data);
-                if ended { Step::End { rest: rest.to_vec(), descriptor: None } } else { Step::More }
+                if !ended {
+                    return Step::More;
+                }
+                Step::End { rest: rest.to_vec(), descriptor: self.descriptor.then_some(self.plain) }
             }
             Body::Scanned { window } => {
                 let mut window = std::mem::take(window);
@@ -424,12 +432,12 @@ impl Open {
             if let Some(left) = left {
                 *left -= result.bytes_consumed as u64;
             }
-            let (taken, known) = (*taken, left.is_some());
+            let taken = *taken;
             input = input.get(result.bytes_consumed..).unwrap_or_default();
             self.take(buffer.get(..result.bytes_written).unwrap_or_default());
             match result.status {
                 Ok(MZStatus::StreamEnd) => {
-                    return Step::End { rest: input.to_vec(), descriptor: (!known).then_some(taken) };
+                    return Step::End { rest: input.to_vec(), descriptor: self.descriptor.then_some(taken) };
                 }
                 Ok(_) | Err(MZError::Buf) => {
                     if result.bytes_written == 0 && result.bytes_consumed == 0 {

@@ -18,6 +18,8 @@ pub(super) struct Blocks {
     /// Bytes of the header in progress.
     pending: Vec<u8>,
     open: Option<Open>,
+    /// Bytes of metadata after decompression that the blocks so far announced.
+    plain: u64,
 }
 
 /// The block whose data is coming.
@@ -93,7 +95,10 @@ impl Blocks {
             }
             _ => Content::Skipped,
         };
-        if let Packing::Unknown(_) = block.packing {
+        if block.kind.is_metadata() {
+            self.plain = self.plain.saturating_add(block.plain_length);
+        }
+        if matches!(block.packing, Packing::Unknown(_)) || self.plain > limits::BGCODE_METADATA_TOTAL_MAX {
             self.finished = true;
         }
         let crc = block.has_crc.then(|| {

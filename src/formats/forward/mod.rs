@@ -10,7 +10,7 @@ use super::figures::{self, PlateFacts, keys::Store};
 use super::gcode::pictures::Found;
 use super::gcode::text::TextReader;
 use super::lines::LineSplitter;
-use super::result::{Format, Location, Metadata, Role, Thumbnail};
+use super::result::{Format, Location, Metadata, Role, Thumbnail, short_text};
 use super::{PlateHint, detect, images, limits, preference};
 
 /// What a running transfer has shown so far.
@@ -29,6 +29,10 @@ pub struct Preview {
 }
 
 /// Takes the bytes of a transfer as they come.
+///
+/// It owns all that it needs and may move between threads. `push` never waits and costs at most a few milliseconds for
+/// 16 KB on the board; it holds at most two megabytes, and once [`Tap::is_finished`] is true it costs nothing. So one call
+/// per received chunk is right, and [`Tap::preview`], which copies the cover, whenever `push` said that there is news.
 pub struct Tap {
     hint: PlateHint,
     machine: Machine,
@@ -162,7 +166,7 @@ impl Pictures {
     fn add(&mut self, source: &str, plate: Option<u32>, role: Role, bytes: Vec<u8>) {
         let Some(picture) = images::sniff(&bytes).filter(|_| images::is_complete(&bytes)) else { return };
         let thumbnail = Thumbnail {
-            source: source.to_owned(),
+            source: short_text(source),
             format: picture.format,
             width: picture.width,
             height: picture.height,

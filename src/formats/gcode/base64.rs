@@ -1,7 +1,7 @@
 //! Base64 as it stands in G-code comments: in pieces, with blanks, with or without padding.
 
 /// Decodes piece by piece.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Base64 {
     bits: u32,
     held: u32,
@@ -13,8 +13,17 @@ pub(crate) struct Base64 {
 pub(crate) struct NotBase64;
 
 impl Base64 {
-    /// Decodes `text` to the end of `out`, which never grows beyond `limit`; what is more is an error as well.
+    /// Decodes `text` to the end of `out`, which never grows beyond `limit`; what is more is an error as well. After an
+    /// error everything is as it was before, so that a line that somebody put in between costs only itself.
     pub fn push(&mut self, text: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), NotBase64> {
+        let (before, length) = (*self, out.len());
+        self.decode(text, out, limit).inspect_err(|_| {
+            *self = before;
+            out.truncate(length);
+        })
+    }
+
+    fn decode(&mut self, text: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), NotBase64> {
         for &byte in text {
             let value = match byte {
                 b'A'..=b'Z' => byte - b'A',
@@ -62,5 +71,16 @@ mod tests {
     fn rubbish_and_excess_are_refused() {
         assert_eq!(Base64::default().push(b"a*b", &mut Vec::new(), 100), Err(NotBase64));
         assert_eq!(Base64::default().push(b"AAAAAAAA", &mut Vec::new(), 4), Err(NotBase64));
+    }
+
+    #[test]
+    fn a_foreign_line_leaves_no_trace() {
+        let (mut out, mut decoder) = (Vec::new(), Base64::default());
+        decoder.push(b"aGV", &mut out, 100).unwrap();
+        for foreign in ["layer_height = 0.2", "TIME:5", "AAAA=B"] {
+            assert_eq!(decoder.push(foreign.as_bytes(), &mut out, 100), Err(NotBase64), "{foreign}");
+        }
+        decoder.push(b"sbG8=", &mut out, 100).unwrap();
+        assert_eq!(out, b"hello");
     }
 }

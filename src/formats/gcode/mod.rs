@@ -13,7 +13,7 @@ use text::TextReader;
 use super::figures;
 use super::images;
 use super::limits;
-use super::lines::LineSplitter;
+use super::lines::{Line, LineSplitter};
 use super::result::{Failure, Format, Inspection, Kind, Location, Role, Thumbnail, no_metadata};
 use super::source::Source;
 use super::{Options, sha256_hex};
@@ -26,9 +26,9 @@ pub(crate) fn inspect(source: &mut Source<'_>, options: &Options) -> Result<Insp
     if source.is_empty() {
         return Err(Failure::corrupt("the file is empty"));
     }
-    if reader.commands == 0
-        && (reader.comments == 0 || reader.store.is_empty() || reader.strange > reader.comments)
-    {
+    // A stray line of other text, or of bytes at random, may look like a command.
+    let known = reader.commands + reader.comments;
+    if reader.strange > known || (reader.commands == 0 && (reader.comments == 0 || reader.store.is_empty())) {
         return Err(Failure::unsupported("this is no print file: neither G-code, binary G-code nor 3MF"));
     }
     let resolved = figures::resolve(&reader.store, None, &reader.tools_seen, true);
@@ -59,18 +59,20 @@ pub(crate) fn read(
     if at >= length {
         splitter.finish(|line| reader.line(&line, &mut found));
     }
-    reader.blocks.finish(at, &mut found);
     if at < length {
-        read_tail(source, at, &mut reader, &mut found)?;
+        read_tail(source, at, splitter, &mut reader, &mut found)?;
+    } else {
+        reader.blocks.finish(at, &mut found);
     }
     reader.finish();
     Ok(reader)
 }
 
-/// Reads the end of the file, from `from` on at the earliest.
+/// Reads the end of the file, from `from` on at the earliest, where `head` stopped.
 fn read_tail(
     source: &mut Source<'_>,
     from: u64,
+    head: LineSplitter,
     reader: &mut TextReader,
     found: &mut dyn FnMut(Found),
 ) -> Result<(), Failure> {
@@ -80,11 +82,16 @@ fn read_tail(
         // The window begins among comments: what precedes the settings, the statistics, may be further ahead.
         start = length.saturating_sub(limits::GCODE_TAIL_MAX).max(from);
     }
-    // What the head left open is not open here.
-    reader.in_config = start > from && comments_at(source, start, b" = ")?;
-    let mut splitter = LineSplitter::starting_at(start);
-    // The first line of a window is a part of one. It is only skipped when it does not begin a line.
-    let mut skip = start > from && source.bytes_at(start - 1, 1)?.first() != Some(&b'\n');
+    let mut splitter = head;
+    let mut skip = false;
+    if start > from {
+        // What the head left open is not open here.
+        reader.blocks.finish(from, found);
+        reader.in_config = comments_at(source, start, b" = ")?;
+        splitter = LineSplitter::starting_at(start);
+        // The first line of a window is a part of one. It is only skipped when it does not begin a line.
+        skip = source.bytes_at(start - 1, 1)?.first() != Some(&b'\n');
+    }
     let mut at = start;
     while at < length {
         let chunk = source.bytes_at(at, limits::READ_CHUNK as u64)?;
@@ -105,9 +112,13 @@ fn read_tail(
     Ok(())
 }
 
-/// Whether the first whole lines behind `start` are comments and nothing else, each with `mark` in it.
+/// Whether the first whole lines behind `start` are comments and nothing else, each with `mark` in it. Without a mark a
+/// line without end counts too: no move is as long, lists of objects are.
 fn comments_at(source: &mut Source<'_>, start: u64, mark: &[u8]) -> Result<bool, Failure> {
     let sample = source.bytes_at(start, limits::READ_CHUNK as u64)?;
+    if mark.is_empty() && !sample.contains(&b'\n') {
+        return Ok(true);
+    }
     let mut lines = sample.split(|&byte| byte == b'\n').skip(1).take(4).peekable();
     let marked = |line: &[u8]| mark.is_empty() || line.windows(mark.len()).any(|window| window == mark);
     Ok(lines.peek().is_some() && lines.all(|line| line.starts_with(b";") && marked(line)))
@@ -175,12 +186,12 @@ pub(crate) fn picture(source: &mut Source<'_>, offset: u64, length: u64) -> Resu
     };
     source.stream(offset, length.min(limits::GCODE_HEAD_OPEN_MAX), |chunk| {
         splitter.push(chunk, |line| {
-            blocks.line(&line, &mut take);
+            blocks.line(&Line { bytes: text::without_mark(&line, offset), ..line }, &mut take);
         });
         true
     })?;
     splitter.finish(|line| {
-        blocks.line(&line, &mut take);
+        blocks.line(&Line { bytes: text::without_mark(&line, offset), ..line }, &mut take);
     });
     blocks.finish(0, &mut take);
     taken.ok_or_else(|| Failure::corrupt("the picture is no longer where it was"))

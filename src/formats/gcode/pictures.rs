@@ -5,6 +5,7 @@
 
 use super::base64::Base64;
 use crate::formats::lines::Line;
+use crate::formats::result::short_text;
 use crate::formats::{images, limits};
 
 /// What a line completed.
@@ -94,9 +95,7 @@ impl Blocks {
         if text.is_empty() {
             return true;
         }
-        let before = open.bytes.len();
         if open.decoder.push(text, &mut open.bytes, picture_max()).is_err() {
-            open.bytes.truncate(before);
             open.bad = true;
             open.strange += 1;
             if open.strange > 3
@@ -167,7 +166,7 @@ fn opening(text: &[u8]) -> Option<String> {
     let sizes = words.next()?;
     let mut sizes = sizes.split(['x', 'X', '*']).chain(words);
     let mut size = || sizes.next()?.parse::<u32>().ok();
-    size().zip(size()).map(|_| tag.to_owned())
+    size().zip(size()).map(|_| short_text(tag))
 }
 
 fn closes(text: &[u8], tag: &str) -> bool {

@@ -30,18 +30,18 @@ pub(crate) struct TextReader {
     in_json: bool,
     old_filament_lines: usize,
     heaters: Vec<bool>,
+    /// How many temperatures each heater has in the list that follows.
+    setpoints: Vec<usize>,
     controller_is_bed: Option<bool>,
     defined_objects: Vec<String>,
+    /// The layer among the moves that was announced last, for the heights of the first two.
+    layer: Option<u32>,
 }
 
 impl TextReader {
     /// Takes one line and hands the pictures that it completes to `found`.
     pub fn line(&mut self, line: &Line<'_>, found: &mut dyn FnMut(Found)) {
-        let mut bytes = line.bytes;
-        if line.start == 0 {
-            // Editors put a byte order mark in front.
-            bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        }
+        let bytes = without_mark(line, 0);
         // Moves are by far the most lines, and outside a block they say nothing.
         if matches!(bytes, [b'G', b'0'..=b'9', ..]) && !self.blocks.is_open() {
             self.commands += 1;
@@ -84,6 +84,9 @@ impl TextReader {
         if !self.in_config && !self.store.has(Key::Slicer) {
             self.producer(text);
         }
+        if self.commands == 0 {
+            self.bare_line(text);
+        }
         // The key is what stands before the first sign that makes a known key of it. Long keys are no keys.
         let window = prefix(text, 80);
         for separator in ['=', ':', ','] {
@@ -93,6 +96,21 @@ impl TextReader {
             if self.assignment(name, value.trim(), separator) {
                 return;
             }
+        }
+    }
+
+    /// Lines in front of the moves that say something without a key: a version (KISSlicer), a date (Simplify3D).
+    fn bare_line(&mut self, text: &str) {
+        let origin = self.origin();
+        if let Some(version) = text.strip_prefix("version ")
+            && self.store.has(Key::Slicer)
+            && !self.store.has(Key::SlicerVersion)
+        {
+            self.store.put(Key::SlicerVersion, prefix(version, 40), origin);
+        } else if !self.store.has(Key::CreatedAt)
+            && let Some(date) = units::written_date(prefix(text, 40))
+        {
+            self.store.put(Key::CreatedAt, &date, origin);
         }
     }
 
@@ -108,7 +126,12 @@ impl TextReader {
             "HEADER_BLOCK_END" => self.in_header = false,
             _ if text.ends_with("_json_config = begin") => self.in_json = true,
             _ if text.ends_with("_json_config = end") => self.in_json = false,
-            _ if text.ends_with("_config = begin") => self.in_config = true,
+            _ if text.ends_with("_config = begin") => {
+                self.in_config = true;
+                if text.to_ascii_lowercase().starts_with("superslicer") {
+                    self.store.put(Key::NozzleShares, text, Origin::Config);
+                }
+            }
             _ if text.ends_with("_config = end") => self.in_config = false,
             _ => return false,
         }
@@ -136,6 +159,12 @@ impl TextReader {
     fn known(&mut self, key: Key, name: &str, value: &str) {
         let origin = self.origin();
         if key == Key::FilamentMm && !self.in_config {
+            if name == "filament used" && value.ends_with('g') && units::number(value).is_some() {
+                // Old Slic3r again: the weight of the extruder in the line before, under the same name.
+                let tool = self.old_filament_lines.saturating_sub(1);
+                self.store.put_tool(Key::FilamentG, tool, value, origin);
+                return;
+            }
             if name == "filament used" && value.contains('(') {
                 // Old Slic3r: one line per extruder, with the volume in brackets.
                 let tool = self.old_filament_lines;
@@ -151,7 +180,18 @@ impl TextReader {
                 return;
             }
         }
-        self.store.put(key, value, origin);
+        match (key, name) {
+            (Key::FirstLayerHeight, "firstLayerHeightPercentage") => {
+                self.store.put(key, &format!("{value}%"), origin);
+            }
+            (Key::FilamentCm3, _) if value.contains("mm^3") || value.contains("mm3") => {
+                if let Some(volume) = units::positive(value) {
+                    self.store.put(key, &(volume / 1000.0).to_string(), origin);
+                }
+            }
+            (Key::Slicer, _) => put_producer(&mut self.store, value, origin),
+            _ => self.store.put(key, value, origin),
+        }
     }
 
     /// `Material#1 Used: 2345.6`, `Filament Type #2: PLA`, `Ext #1 = 12.5 mm`.
@@ -169,8 +209,11 @@ impl TextReader {
             ("Nozzle Diameter", "") => Key::NozzleDiameter,
             _ => return false,
         };
-        let origin = self.origin();
-        self.store.put_tool(key, number.saturating_sub(1), value, origin);
+        let (origin, tool) = (self.origin(), number.saturating_sub(1));
+        self.store.put_tool(key, tool, value, origin);
+        if let Some((_, volume)) = value.split_once('(').filter(|_| key == Key::FilamentMm) {
+            self.store.put_tool(Key::FilamentCm3, tool, volume, origin);
+        }
         true
     }
 
@@ -215,9 +258,30 @@ impl TextReader {
                     self.store.put(Key::MaxZ, top, origin);
                 }
             }
+            "Dimension" => {
+                // Width, depth, height and the nozzle.
+                if let (Some(nozzle), None) = {
+                    let mut words = value.split_ascii_whitespace().skip(3);
+                    (words.next(), words.next())
+                } {
+                    self.store.put(Key::NozzleDiameter, nozzle, Origin::Command);
+                }
+            }
             "Total estimated (pre-cool) minutes" => {
                 self.store.put(Key::PrintTime, &format!("{value} minutes"), origin);
             }
+            "filament_length_m" => {
+                if let Some(length) = units::positive(value) {
+                    self.store.put(Key::FilamentMm, &((length * 1e6).round() / 1e3).to_string(), origin);
+                }
+            }
+            // Some tell the heights of layers only where the layers begin.
+            "LAYER" => self.layer = value.parse().ok(),
+            "HEIGHT" => match self.layer {
+                Some(0) => self.store.put(Key::FirstLayerHeight, value, Origin::Command),
+                Some(1) => self.store.put(Key::LayerHeight, value, Origin::Command),
+                _ => {}
+            },
             _ => return false,
         }
         true
@@ -234,11 +298,25 @@ impl TextReader {
                     .map(|heater| heater.to_ascii_lowercase().contains("bed"))
                     .collect();
             }
+            "temperatureSetpointCount" => {
+                self.setpoints = value
+                    .split([',', '|'])
+                    .take(limits::TOOLS_MAX)
+                    .map(|count| count.trim().parse().unwrap_or(1))
+                    .collect();
+            }
             "temperatureSetpointTemperatures" => {
-                for (temperature, is_bed) in value.split([',', '|']).zip(&self.heaters) {
+                let mut temperatures = value.split([',', '|']);
+                let counts = self.setpoints.iter().copied().chain(std::iter::repeat(1));
+                for (is_bed, count) in self.heaters.iter().zip(counts) {
+                    // The first is the one that the print begins with.
+                    let Some(temperature) = temperatures.next() else { break };
                     let key = if *is_bed { Key::BedTemperature } else { Key::NozzleTemperature };
                     if !self.store.has(key) {
                         self.store.put(key, temperature, origin);
+                    }
+                    for _ in 1..count.min(limits::TOOLS_MAX) {
+                        temperatures.next();
                     }
                 }
             }
@@ -267,12 +345,23 @@ impl TextReader {
         }
         if text.starts_with("KISSlicer") {
             self.store.put(Key::Slicer, "KISSlicer", origin);
-        } else if self.in_header && !text.contains([':', '=']) {
-            let producer = Producer::parse(text);
-            if !producer.version.is_empty() && !producer.name.is_empty() && producer.name.len() <= 40 {
-                self.store.put(Key::Slicer, &producer.name, origin);
-                self.store.put(Key::SlicerVersion, &producer.version, origin);
-            }
+        } else if let Some(inner) = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
+            // `<IceSL 2.4.1>`
+            self.named_producer(inner, origin);
+        } else if self.in_header {
+            self.named_producer(text, origin);
+        }
+    }
+
+    /// `NAME 1.2.3`, maybe with a date behind, and nothing that looks like a setting.
+    fn named_producer(&mut self, text: &str, origin: Origin) {
+        let producer = Producer::parse(text);
+        let setting = producer.name.contains([':', '=']) || producer.rest.contains('=');
+        if !producer.version.is_empty() && !producer.name.is_empty() && producer.name.len() <= 40 && !setting
+        {
+            self.store.put(Key::Slicer, &producer.name, origin);
+            self.store.put(Key::SlicerVersion, &producer.version, origin);
+            self.store.put(Key::CreatedAt, &producer.rest, origin);
         }
     }
 
@@ -309,6 +398,12 @@ impl TextReader {
                 {
                     self.store.put(Key::PrintTime, &format!("{minutes} minutes"), Origin::Command);
                 }
+                if parameter(line, b'Q') == Some(0.0)
+                    && let Some(minutes) = parameter(line, b'S')
+                    && !self.store.has(Key::PrintTimeSilent)
+                {
+                    self.store.put(Key::PrintTimeSilent, &format!("{minutes} minutes"), Origin::Command);
+                }
             }
             [b'T', ..] => {
                 let tool = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse::<u32>().ok());
@@ -342,6 +437,13 @@ impl TextReader {
             self.defined_objects.push(short_text(name));
         }
     }
+}
+
+/// The bytes of a line without the byte order mark that editors put in front of a file. `offset` is where the stream
+/// of the line's numbers begins in the file.
+pub(crate) fn without_mark<'l>(line: &Line<'l>, offset: u64) -> &'l [u8] {
+    let at_start = line.start == 0 && offset == 0;
+    line.bytes.strip_prefix(b"\xEF\xBB\xBF").filter(|_| at_start).unwrap_or(line.bytes)
 }
 
 /// A producer line taken apart.

@@ -40,16 +40,13 @@ struct Package {
 /// Reads a 3MF package.
 pub(crate) fn inspect(source: &mut Source<'_>, options: &Options) -> Result<Inspection, Failure> {
     let directory = Directory::read(source)?;
-    if !is_package(&directory) {
-        return Err(directory
-            .warnings
-            .first()
-            .cloned()
-            .unwrap_or_else(|| Failure::unsupported("this is a ZIP archive, but no 3MF package")));
-    }
     let mut out = Inspection { format: Some(Format::ThreeMf), ..Inspection::default() };
     directory.warnings.iter().for_each(|warning| out.warn(warning.clone()));
     let package = Package::read(source, &directory, &mut out);
+    if package.model.is_none() && !is_package(&directory) {
+        let other = || Failure::unsupported("this is a ZIP archive, but no 3MF package");
+        return Err(directory.warnings.first().cloned().unwrap_or_else(other));
+    }
     out.sliced = !package.gcode.is_empty();
     out.plate_count = package.plate_count(&directory);
     out.plate = package.choose(options, &mut out);
@@ -75,12 +72,12 @@ pub(crate) fn inspect(source: &mut Source<'_>, options: &Options) -> Result<Insp
     Ok(out)
 }
 
-/// Whether the archive is a package of the 3MF kind, or of its relative that some slicers write for Ultimaker.
+/// Whether the archive is a package of the 3MF kind, or of its relative that some slicers write for Ultimaker. Packages
+/// of the same kind hold documents of offices too, so the package's relationships alone say nothing.
 fn is_package(directory: &Directory) -> bool {
     directory.entries.iter().any(|entry| {
         let name = entry.name.as_str();
         name.eq_ignore_ascii_case("3D/3dmodel.model")
-            || name.eq_ignore_ascii_case("_rels/.rels")
             || name.starts_with("Metadata/")
             || name.ends_with(".model")
             || name.ends_with(".gcode")
@@ -148,7 +145,9 @@ impl Package {
         if self.gcode.is_empty()
             && let Some(entry) = directory.entries.iter().find(|entry| entry.name.ends_with(".gcode"))
         {
-            self.gcode.push((1, entry.name.clone()));
+            // Its name does not tell the plate; an only plate is the one.
+            let index = if let [only] = self.sliced.as_slice() { only.index } else { 1 };
+            self.gcode.push((index, entry.name.clone()));
         }
         self.gcode.sort_by_key(|(index, _)| *index);
         self.gcode.dedup_by_key(|(index, _)| *index);
@@ -184,8 +183,7 @@ impl Package {
         };
         let hint = &options.plate;
         let by_file = hint.gcode_file.as_deref().and_then(|file| self.plate_of_file(file));
-        let wanted = hint.index.or(by_file);
-        if let Some(index) = wanted.filter(|&index| known(index)) {
+        if let Some(index) = hint.index.into_iter().chain(by_file).find(|&index| known(index)) {
             return Some(index);
         }
         if hint.index.is_some() || hint.gcode_file.is_some() {
@@ -204,12 +202,13 @@ impl Package {
         first_sliced.or(first_gcode).or(first_settings)
     }
 
+    /// Printers name the part with or without its folder, some with the folder where they unpacked it.
     fn plate_of_file(&self, file: &str) -> Option<u32> {
-        let file = file.trim_start_matches('/');
-        let by_name = self.gcode.iter().find(|(_, name)| {
-            name.eq_ignore_ascii_case(file)
-                || name.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(file))
-        });
+        let file = file.rsplit('/').next()?;
+        let by_name = self
+            .gcode
+            .iter()
+            .find(|(_, name)| name.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(file)));
         by_name.map(|(index, _)| *index).or_else(|| plate_number(file))
     }
 }
@@ -234,7 +233,8 @@ fn figures_of(
     let mut facts = sliced.facts;
     let mut store = sliced.store;
     let mut tools_seen = Vec::new();
-    let gcode = package.gcode.iter().find(|(index, _)| Some(*index) == out.plate).or(package.gcode.first());
+    // What another plate's moves say would be a lie about this one.
+    let gcode = package.gcode.iter().find(|(index, _)| Some(*index) == out.plate);
     let gcode_entry = gcode.and_then(|(_, name)| directory.find(name));
     let mut md5_ok = None;
     if let Some(entry) = gcode_entry {
@@ -441,9 +441,12 @@ fn project_settings(source: &mut Source<'_>, directory: &Directory, store: &mut 
     store.merge(settings);
 }
 
-/// PrusaSlicer's settings as comment lines.
+/// The settings as comment lines of PrusaSlicer and its relatives. SuperSlicer writes all three, its own being the
+/// complete one.
 fn slicer_config(source: &mut Source<'_>, directory: &Directory, store: &mut Store, out: &mut Inspection) {
-    let Some(entry) = directory.find("Metadata/Slic3r_PE.config") else { return };
+    const NAMES: [&str; 3] =
+        ["Metadata/SuperSlicer.config", "Metadata/Slic3r_PE.config", "Metadata/Slic3r.config"];
+    let Some(entry) = NAMES.iter().find_map(|name| directory.find(name)) else { return };
     let mut settings = Store::default();
     let mut line = |bytes: &[u8]| {
         let Some(text) = comment(bytes) else { return };

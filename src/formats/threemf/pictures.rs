@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::plates::PlateSettings;
 use crate::formats::images;
 use crate::formats::limits;
-use crate::formats::result::{Failure, Inspection, Location, PictureFormat, Role, Thumbnail};
+use crate::formats::result::{Failure, Inspection, Location, PictureFormat, Role, Thumbnail, short_text};
 use crate::formats::source::Source;
 use crate::formats::zip::{Directory, Entry, part};
 use crate::formats::{Options, hex};
@@ -113,15 +113,21 @@ pub(crate) fn list(
     options: &Options,
     out: &mut Inspection,
 ) {
+    let mut hash_left = limits::PICTURES_TOTAL_MAX;
     for candidate in candidates {
         if out.thumbnails.len() >= limits::PICTURES_MAX {
             out.warn(Failure::too_large("there are more pictures than are listed"));
             return;
         }
         let Some(entry) = directory.entries.get(candidate.at) else { continue };
-        match measure(source, directory, entry, options) {
+        // Past the limit pictures are listed all the same, without their sums.
+        let hashes = options.hashes && entry.plain_length <= hash_left;
+        if hashes {
+            hash_left -= entry.plain_length;
+        }
+        match measure(source, directory, entry, hashes) {
             Ok((picture, sha256)) => out.thumbnails.push(Thumbnail {
-                source: entry.name.clone(),
+                source: short_text(&entry.name),
                 format: picture.format,
                 width: picture.width,
                 height: picture.height,
@@ -143,7 +149,7 @@ fn measure(
     source: &mut Source<'_>,
     directory: &Directory,
     entry: &Entry,
-    options: &Options,
+    hashes: bool,
 ) -> Result<(images::Picture, Option<String>), Failure> {
     use sha2::Digest;
     /// Room for what a camera puts in front of a JPEG's frame header.
@@ -166,9 +172,7 @@ fn measure(
             chunk.get(..chunk.len().min(wanted.saturating_sub(head.len()))).unwrap_or_default(),
         );
         let known = images::sniff(&head);
-        if !options.hashes
-            && let Some(picture) = known
-        {
+        if !hashes && let Some(picture) = known {
             return Ok((picture, None));
         }
         if count == 0 {
@@ -178,7 +182,7 @@ fn measure(
                 picture.format,
                 PictureFormat::Png | PictureFormat::Jpeg | PictureFormat::Qoi
             ));
-            return Ok((picture, options.hashes.then(|| hex(&hash.finalize()))));
+            return Ok((picture, hashes.then(|| hex(&hash.finalize()))));
         }
         hash.update(chunk);
     }

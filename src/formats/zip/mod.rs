@@ -203,11 +203,12 @@ impl Cursor {
 
 /// Names that are too long or no UTF-8 are of no interest; they keep their place in the overlap check.
 fn entry_name(bytes: &[u8]) -> String {
-    let bytes = bytes.strip_prefix(b"/").unwrap_or(bytes);
     if bytes.len() > limits::ZIP_NAME_MAX {
         return String::new();
     }
-    std::str::from_utf8(bytes).map(str::to_owned).unwrap_or_default()
+    // Some tools of Windows write its own separator.
+    let name = std::str::from_utf8(bytes).unwrap_or_default().replace('\\', "/");
+    name.strip_prefix('/').unwrap_or(&name).to_owned()
 }
 
 /// Takes the 64-bit sizes out of extra field 1, in the order in which the 32-bit ones are full.
