@@ -8,6 +8,7 @@ pub mod base;
 pub mod bus;
 pub mod cli;
 pub mod config;
+pub mod downloads;
 pub mod events;
 pub mod formats;
 pub mod jobs;

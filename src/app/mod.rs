@@ -28,6 +28,7 @@ use self::supervisor::Supervisor;
 use crate::base::clock::{Clock, within};
 use crate::base::task::{Board, Stop, Wake};
 use crate::config::PrinterEntry;
+use crate::downloads::Desk;
 use crate::events::{Announcer, Event, EventBus, ServiceStarted, ServiceStopping};
 use crate::monitor::{summary, watch};
 use crate::net::mqtt::MqttThread;
@@ -207,10 +208,12 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     };
     let (orders, wire) = smol::channel::bounded(ORDERS_MAX);
     let figures = probe::Figures::new(data_dir.clone(), store.clone(), mqtt.handle(), Arc::clone(&board));
+    let desk = Desk::new(store.clone(), registry.clone());
     let api = Arc::new(Api {
         clock: clock.clone(),
         store: store.clone(),
         registry,
+        desk,
         announcer,
         orders,
         slow: SlowLane::new(),

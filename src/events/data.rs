@@ -132,8 +132,8 @@ impl StatusUpdate {
             connection: ConnectionView { status: state.connection, kind: state.connection_kind },
             last_seen: state.last_seen.map(|time| time.to_string()),
             silent_for_s,
-            file_id: None,
-            thumbnail_url: None,
+            file_id: state.file_id.map(|id| id.to_string()),
+            thumbnail_url: state.thumbnail_url.clone(),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::base::clock::{Now, Timestamp};
 use crate::events::{Event, Flow, JobCompleted, JobCreated, JobOnly, JobRef, JobStatusChanged, StatusUpdate};
 use crate::model::status::{Observation, Plate, Print, PrinterState};
 use crate::model::text::{self, NAME_BYTES_MAX};
-use crate::model::{Job, JobEnd, JobId, JobStatus, PrinterId, PrinterStatus, Track};
+use crate::model::{FileId, FileRecord, Job, JobEnd, JobId, JobStatus, PrinterId, PrinterStatus, Track};
 use crate::store::{Read as _, Store, StoreError, Txn};
 
 /// The name of a print that the printer does not name.
@@ -31,7 +31,7 @@ pub struct Transition {
 }
 
 /// What was recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recorded {
     /// The job of the shown print.
     pub job_id: Option<JobId>,
@@ -41,6 +41,10 @@ pub struct Recorded {
     pub plate: Plate,
     /// Whether the job is still active.
     pub active: bool,
+    /// The version of the file that is printed, once it is known.
+    pub file_id: Option<FileId>,
+    /// Where a browser finds its thumbnail.
+    pub thumbnail_url: Option<String>,
 }
 
 /// Records `transition` and announces what follows from it.
@@ -132,7 +136,10 @@ pub fn apply(txn: &mut Txn<'_>, transition: &Transition) -> Result<Recorded, Sto
         track.started_at = None;
     }
 
+    let file = job.as_ref().filter(|_| track.job_id.is_some()).and_then(|job| Some((job.file_id?, job.plate)));
     let recorded = Recorded {
+        file_id: file.map(|(id, _)| id),
+        thumbnail_url: file.map_or(Ok(None), |(id, plate)| thumbnail_url(txn, id, plate))?,
         job_id: track.job_id,
         started_at: track.started_at,
         plate: track.plate,
@@ -140,7 +147,7 @@ pub fn apply(txn: &mut Txn<'_>, transition: &Transition) -> Result<Recorded, Sto
     };
     let root =
         news.first().map(|(_, job)| job).or(job.as_ref()).map(|job| job.created_seq).filter(|seq| *seq > 0);
-    let status = status_event(txn, transition, &before, &track, !news.is_empty());
+    let status = status_event(txn, transition, &before, &recorded, &track, !news.is_empty());
     let cause = status.map(|update| {
         // The job that is affected: the one that ends here rather than the one that is gone afterwards.
         let flow = track.job_id.or(before.job_id).map(flow_of).or_else(|| transition.flow.clone());
@@ -225,11 +232,21 @@ enum JobNews {
     Completed,
 }
 
+fn thumbnail_url(txn: &Txn<'_>, file: FileId, plate: Option<u32>) -> Result<Option<String>, StoreError> {
+    match txn.get::<FileRecord>(file) {
+        Ok(file) => Ok(file.and_then(|file| file.thumbnail_url(plate))),
+        // Noted already; a picture is missing then.
+        Err(StoreError::Record(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The status update, if there is anything to announce durably.
 fn status_event(
     txn: &Txn<'_>,
     transition: &Transition,
     before: &Track,
+    recorded: &Recorded,
     track: &Track,
     has_news: bool,
 ) -> Option<Event> {
@@ -241,6 +258,11 @@ fn status_event(
         job_id: track.job_id,
         started_at: track.started_at,
         plate: track.plate,
+        file_id: recorded.file_id,
+        thumbnail_url: recorded.thumbnail_url.clone().or_else(|| {
+            // What is shown already, as a picture out of a running transfer, is about this print only.
+            transition.state.thumbnail_url.clone().filter(|_| transition.state.job_id == track.job_id)
+        }),
         ..transition.state.clone()
     };
     let update = StatusUpdate::of(transition.printer_id, &shown, silence(&shown, txn.now()));

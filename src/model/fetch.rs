@@ -41,6 +41,21 @@ pub struct Start {
     pub origin: Origin,
 }
 
+impl Start {
+    /// The file's name as people know it: the printer's own, unless that is one of its working memory, else the title.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        let file = self.file.as_deref().filter(|file| !is_internal(file));
+        let name = file.map(|file| file.rsplit('/').next().unwrap_or(file));
+        name.filter(|name| !name.is_empty()).or(self.title.as_deref()).map(str::to_owned)
+    }
+}
+
+/// Whether a path lies in a printer's own memory, where it names a copy and not the file.
+fn is_internal(path: &str) -> bool {
+    path.starts_with("/data/") || path.starts_with("/usr/") || path.contains("Metadata/")
+}
+
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {

@@ -209,6 +209,15 @@ impl FileRecord {
         self.work.last().and_then(|work| work.plate)
     }
 
+    /// Where a browser finds the thumbnail of `plate`, if there is one.
+    #[must_use]
+    pub fn thumbnail_url(&self, plate: Option<u32>) -> Option<String> {
+        let done = |work: &&PlateWork| work.thumbnails == Work::Done;
+        let work = self.work.iter().find(|work| work.plate == plate).filter(done)?;
+        let plate = work.plate.map_or_else(String::new, |plate| format!("&plate={plate}"));
+        Some(format!("/api/v1/files/{}/thumbnail?size=medium{plate}", self.id))
+    }
+
     /// Asks for the work of `plate` (again), because of the event `cause`.
     pub fn ask(&mut self, plate: Option<u32>, cause: Option<u64>) {
         self.work.retain(|work| work.plate != plate);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, MaterialId};
+use super::{FileId, JobId, MaterialId, Start};
 use crate::base::clock::{Mono, Timestamp};
 
 /// What a printer is doing. `Finished`, `Failed` and `Cancelled` stand until the printer says idle.
@@ -237,6 +237,8 @@ pub struct Observation {
     pub cancelled: bool,
     /// The print it shows.
     pub print: Print,
+    /// What helps to find that print's file, as long as the printer says it.
+    pub start: Start,
     /// Temperatures.
     pub temperature: Temperatures,
     /// All nozzles.
@@ -302,6 +304,10 @@ pub struct PrinterState {
     pub fresh: bool,
     /// The job of the shown print.
     pub job_id: Option<JobId>,
+    /// The version of the file that is printed, once it is known.
+    pub file_id: Option<FileId>,
+    /// Where a browser finds a picture of the print.
+    pub thumbnail_url: Option<String>,
     /// The print's start.
     pub started_at: Option<Timestamp>,
     /// Whether something lies on the plate.

@@ -336,6 +336,7 @@ impl Watch {
                 if let Some(track) = self.deps.store.read(move |view| view.track(id)).await? {
                     self.state.plate = track.plate;
                     self.state.job_id = track.job_id;
+                    self.join_file();
                 }
                 self.show();
                 Ok(false)
@@ -565,6 +566,7 @@ impl Watch {
             self.pace.sent(self.deps.clock.now().mono);
             self.entry.state.set(self.state.clone());
         } else {
+            self.join_file();
             self.entry.state.set(self.state.clone());
             self.pace.want();
             self.show_if_due();
@@ -609,7 +611,19 @@ impl Watch {
         self.state.job_id = recorded.job_id;
         self.state.started_at = recorded.started_at;
         self.state.plate = recorded.plate;
+        self.state.file_id = recorded.file_id;
+        self.state.thumbnail_url = recorded.thumbnail_url;
+        self.join_file();
         Ok(())
+    }
+
+    /// Takes in what became known of the print's file.
+    fn join_file(&mut self) {
+        let known = self.entry.file.get();
+        if let Some(file) = known.as_ref().as_ref().filter(|file| self.state.job_id == Some(file.job_id)) {
+            self.state.file_id = file.file_id.or(self.state.file_id);
+            self.state.thumbnail_url = file.thumbnail_url.clone().or(self.state.thumbnail_url.take());
+        }
     }
 
     fn show_deadline(&self) -> Mono {

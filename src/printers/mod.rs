@@ -3,3 +3,4 @@
 pub mod bambu;
 pub mod driver;
 pub mod registry;
+pub mod slots;

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use smol::channel::{Receiver, Sender};
 
 use super::driver::Identity;
+use super::slots::Slots;
 use crate::base::latest::Latest;
-use crate::model::{Printer, PrinterId, PrinterState};
+use crate::model::{FileId, JobId, Printer, PrinterId, PrinterState};
 
 /// Printers that can be watched: twice what the largest workshop of the requirements has.
 pub const PRINTERS_MAX: usize = 32;
@@ -23,8 +24,20 @@ pub enum Command {
     Disconnect,
     /// The entry was changed; connect again if the way to the printer did.
     Update(Arc<Printer>),
-    /// The printer's state was changed in the store (plate cleared, spool in a slot): show it.
+    /// The printer's state was changed in the store (plate cleared, spool in a slot), or its print's file became known: show
+    /// it.
     Refresh,
+}
+
+/// What became known of a print's file since its start: shown with the printer's state while it is at that print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrintFile {
+    /// The print's job.
+    pub job_id: JobId,
+    /// The version of the file.
+    pub file_id: Option<FileId>,
+    /// Where a browser finds a picture of it.
+    pub thumbnail_url: Option<String>,
 }
 
 /// One watched printer.
@@ -36,6 +49,8 @@ pub struct Entry {
     pub state: Latest<PrinterState>,
     /// Who answered last, when that was not the one expected: what `trust` accepts.
     pub stranger: Latest<Option<Identity>>,
+    /// The file of the print.
+    pub file: Latest<Option<PrintFile>>,
     commands: Sender<Command>,
 }
 
@@ -49,13 +64,16 @@ impl Entry {
 
 /// The table of watched printers. Cloning gives another handle to the same table.
 #[derive(Clone, Debug, Default)]
-pub struct Registry(Arc<Mutex<BTreeMap<PrinterId, Entry>>>);
+pub struct Registry {
+    entries: Arc<Mutex<BTreeMap<PrinterId, Entry>>>,
+    slots: Slots,
+}
 
 impl Registry {
     /// Enters a printer; answers its entry and the end of its wire, or `None` when [`PRINTERS_MAX`] are entered.
     #[must_use]
     pub fn enter(&self, printer: Arc<Printer>, state: PrinterState) -> Option<(Entry, Receiver<Command>)> {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if table.len() >= PRINTERS_MAX && !table.contains_key(&printer.id) {
             return None;
         }
@@ -64,6 +82,7 @@ impl Registry {
             printer: Arc::clone(&printer),
             state: Latest::new(state),
             stranger: Latest::new(None),
+            file: Latest::new(None),
             commands,
         };
         table.insert(printer.id, entry.clone());
@@ -72,27 +91,41 @@ impl Registry {
 
     /// Replaces the list's entry of a printer.
     pub fn update(&self, printer: Arc<Printer>) {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = table.get_mut(&printer.id) {
             entry.printer = printer;
         }
     }
 
+    /// Shows what became known of a print's file: at once if the watch can be told, else with its next report.
+    pub fn show_file(&self, id: PrinterId, file: PrintFile) {
+        if let Some(entry) = self.get(id) {
+            entry.file.set(Some(file));
+            let _ = entry.command(Command::Refresh);
+        }
+    }
+
     /// Strikes a printer off.
     pub fn leave(&self, id: PrinterId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Who may speak to the printers' file storages.
+    #[must_use]
+    pub fn slots(&self) -> &Slots {
+        &self.slots
     }
 
     /// One printer.
     #[must_use]
     pub fn get(&self, id: PrinterId) -> Option<Entry> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
     /// All printers in the order of their numbers.
     #[must_use]
     pub fn all(&self) -> Vec<Entry> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 

@@ -1,7 +1,9 @@
 //! From merged reports to the contract's words: canonical status, print, temperatures, slots, errors.
 
+use super::files::{PrintType, Url};
 use super::report::{ERROR_CANCELLED, GcodeState, Heat, Merged, Tray, plate_of};
 use super::stage;
+use crate::model::{Origin, Start};
 use crate::model::status::{
     Filament, Nozzle, Observation, Print, PrintKind, PrinterError, PrinterStatus, Temperatures,
 };
@@ -27,6 +29,7 @@ pub fn observe(merged: &Merged) -> Observation {
         running: merged.gcode_state == Some(GcodeState::Running),
         cancelled: merged.cancel_seen,
         print: print(merged),
+        start: start(merged),
         temperature,
         nozzles,
         progress: merged.percent.filter(|_| counts),
@@ -90,13 +93,36 @@ fn print(merged: &Merged) -> Print {
         .into_iter()
         .find_map(|(kind, id)| Some((kind, id.as_deref().filter(|id| *id != ID_CLAMPED)?)))
         .map(|(kind, id)| format!("{kind}:{id}"));
-    let plate = file.as_deref().and_then(plate_of).or(merged.plate);
+    let plate = plate(merged);
     let name = merged.subtask_name.clone().or_else(|| file.as_deref().map(|file| base_name(file).to_owned()));
     // The printer writes the new start time some reports after the start; later it is reliable.
     let is_under_way =
         merged.gcode_state == Some(GcodeState::Running) && merged.percent.is_some_and(|percent| percent > 0);
     let mark = merged.start_time.clone().filter(|_| is_under_way);
     Print { key, mark, name, file, plate, kind: is_told.then_some(kind) }
+}
+
+/// What helps to find the print's file.
+fn start(merged: &Merged) -> Start {
+    let echo = merged.current_echo();
+    let told = echo.map_or(&Url::None, |echo| &echo.url);
+    let origin = match (told, merged.print_type.as_deref().map(PrintType::of)) {
+        (_, Some(PrintType::System)) => Origin::System,
+        (Url::Ftp(path), _) => Origin::Sent(path.clone()),
+        (Url::File(path), _) => Origin::OnCard(path.clone()),
+        (Url::Internal(name), _) => Origin::Internal(name.clone()),
+        (Url::Cloud, _) | (_, Some(PrintType::Cloud)) => Origin::Cloud,
+        (_, Some(PrintType::Local)) => Origin::Local,
+        (Url::None | Url::Other, Some(PrintType::Unknown) | None) => Origin::Unknown,
+    };
+    let (title, file) = (merged.subtask_name.clone(), merged.gcode_file.clone());
+    Start { title, file, plate: plate(merged), origin }
+}
+
+/// The plate: by the file in the printer's memory, by the command that started the print, by the report.
+fn plate(merged: &Merged) -> Option<u32> {
+    let by_file = merged.gcode_file.as_deref().and_then(plate_of);
+    by_file.or_else(|| merged.current_echo().and_then(|echo| echo.plate)).or(merged.plate)
 }
 
 fn base_name(path: &str) -> &str {

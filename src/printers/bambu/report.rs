@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use super::fields::Field;
+use super::files::{Url, is_same_title};
 use crate::model::text;
 
 /// AMS units that are kept: 4 AMS (ids 0-3), 8 AMS HT (128-135), and room for other generations.
@@ -60,6 +61,17 @@ pub struct Unit {
     pub trays: Vec<Tray>,
 }
 
+/// What the echo of a `project_file` command says of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Echo {
+    /// The title as typed; the printer shows its own spelling of it.
+    pub title: Option<String>,
+    /// Where the file is. An address in the cloud is not kept.
+    pub url: Url,
+    /// The plate.
+    pub plate: Option<u32>,
+}
+
 /// A health message: two numbers that name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
@@ -93,6 +105,8 @@ pub struct Merged {
     pub task_id: Option<String>,
     pub start_time: Option<String>,
     pub plate: Option<u32>,
+    /// What the last `project_file` said of the file, until that print is over.
+    pub echo: Option<Echo>,
     pub prepare_percent: Option<u8>,
     pub percent: Option<u8>,
     pub remaining_min: Option<u32>,
@@ -179,6 +193,7 @@ impl Merge<'_> {
             *self.merged = Merged {
                 gcode_state: self.merged.gcode_state,
                 plate: self.merged.plate,
+                echo: self.merged.echo.take(),
                 print_error: 0,
                 cancel_seen: self.merged.cancel_seen,
                 ..Merged::default()
@@ -201,6 +216,11 @@ impl Merge<'_> {
         }
         if let Some(stated) = stated {
             self.state(&stated);
+        }
+        if was_active && !self.merged.is_active() {
+            // That print is over: what was said of its file is not about the next one.
+            self.merged.plate = None;
+            self.merged.echo = None;
         }
         if let Some(plate) = plate.filter(|plate| *plate > 0) {
             self.merged.plate = Some(plate);
@@ -261,16 +281,18 @@ impl Merge<'_> {
     }
 
     fn echo(&mut self, print: &[(Cow<'_, str>, Field<'_>)]) {
-        let (mut index, mut param) = (None, None);
+        let (mut index, mut param, mut title, mut url) = (None, None, None, Url::None);
         for (key, value) in print {
             match &**key {
                 "plate_idx" => index = value.integer::<u32>(),
                 "param" => param = value.text(),
+                "subtask_name" => title = value.text().and_then(|text| text::name(&text)),
+                "url" => url = value.text().map_or(Url::None, |text| Url::parse(&text)),
                 _ => {}
             }
         }
         let plate = param.as_deref().and_then(plate_of).or(index).filter(|plate| *plate > 0);
-        self.merged.plate = plate.or(self.merged.plate);
+        self.merged.echo = Some(Echo { title, url, plate });
     }
 
     fn state(&mut self, stated: &str) {
@@ -434,6 +456,15 @@ impl Merge<'_> {
 }
 
 impl Merged {
+    /// What the last `project_file` said, if it was about the print that is shown: one that was refused is followed by
+    /// others.
+    pub fn current_echo(&self) -> Option<&Echo> {
+        self.echo.as_ref().filter(|echo| match (&echo.title, &self.subtask_name) {
+            (Some(typed), Some(shown)) => is_same_title(typed, shown),
+            _ => true,
+        })
+    }
+
     fn is_active(&self) -> bool {
         use GcodeState as S;
         matches!(self.gcode_state, Some(S::Prepare | S::Running | S::Pause))

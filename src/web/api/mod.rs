@@ -24,6 +24,7 @@ use super::respond::ApiError;
 use super::server::{Answer, Call, Router, SlowLane};
 use crate::base::clock::{Clock, Now};
 use crate::base::task::Board;
+use crate::downloads::Desk;
 use crate::events::Announcer;
 use crate::printers::registry::{Order, Registry};
 use crate::store::{Store, StoreError};
@@ -46,6 +47,8 @@ pub struct Api {
     pub registry: Registry,
     /// The newest seq, and the bus's figures.
     pub announcer: Announcer,
+    /// Downloads.
+    pub desk: Desk,
     /// Orders to the fleet.
     pub orders: Sender<Order>,
     /// At most one handler may wait for a printer.

@@ -160,8 +160,8 @@ impl StatusView {
             layer_current: seen.layer,
             layer_total: seen.layers,
             started_at: time(state.started_at),
-            file_id: None,
-            thumbnail_url: None,
+            file_id: state.file_id.map(|id| id.to_string()),
+            thumbnail_url: state.thumbnail_url.clone(),
         });
         StatusView {
             id: printer.id,
@@ -227,7 +227,8 @@ impl JobView {
         // The record has the progress of the last change of status; while the print is on, the printer knows better.
         let printer = job.status.is_active().then(|| registry.get(job.printer_id)).flatten();
         let state = printer.map(|entry| entry.state.get()).filter(|state| state.job_id == Some(job.id));
-        let live = state.and_then(|state| state.seen.progress);
+        let live = state.as_ref().and_then(|state| state.seen.progress);
+        let picture = state.and_then(|state| state.thumbnail_url.clone());
         JobView {
             id: job.id,
             printer_id: job.printer_id,
@@ -245,8 +246,8 @@ impl JobView {
             duration_s: job.duration_s(),
             material_used_g: None,
             error: job.error.clone(),
-            file_id: None,
-            thumbnail_url: None,
+            file_id: job.file_id.map(|id| id.to_string()),
+            thumbnail_url: picture,
         }
     }
 }

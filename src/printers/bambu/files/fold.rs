@@ -56,6 +56,19 @@ pub(super) fn key(text: &str) -> String {
     folded(text, is_gap)
 }
 
+/// Whether a title as typed and as a printer shows it are the same: endings, case, marks and gaps aside.
+#[must_use]
+pub fn is_same_title(typed: &str, shown: &str) -> bool {
+    let bare = |title: &str| {
+        let mut key = key(title);
+        for ending in [".3mf", ".gcode"] {
+            key.truncate(key.strip_suffix(ending).map_or(key.len(), str::len));
+        }
+        key
+    };
+    bare(typed) == bare(shown)
+}
+
 /// Like [`key`], with brackets, commas, quotes and the like taken for gaps as well. Full stops and hyphens stay: "1.1" is
 /// not "11".
 pub(super) fn loose(text: &str) -> String {

@@ -1,0 +1,29 @@
+//! Files off their printers: requests, rounds, transfers, and what is left of them.
+//!
+//! ```text
+//! desk        a wish becomes a record (`Fetch`) and rings the bell
+//! dispatcher  the one task: which request may run now, on which printer, and when the next round comes
+//! worker      one round on a thread: names are resolved, bytes come, the file proves itself, it is recorded
+//! record      the transactions and their events
+//! ```
+//! **One session at a printer** ([`crate::printers::slots`]), at most [`TRANSFERS_MAX`] at once over all printers.
+//! **Order**: the print that a printer is at, then what people asked for, then the rest; within these the oldest first.
+//! **Bounds**: [`OPEN_MAX`] open requests, [`PREVIEWS_MAX`] previews of [`PREVIEW_BYTES_MAX`] bytes; a file is never held.
+//! **A restart** loses nothing but the minutes of the running rounds: requests are records, bytes are parts of the same
+//! name, and both are found again.
+//!
+//! Not here: which names a print's file may have (`printers::bambu::files`), whether a print's file is fetched by itself
+//! (`auto_download`), thumbnails and metadata, listings.
+
+#![expect(dead_code, reason = "the dispatcher follows")]
+
+mod desk;
+mod record;
+mod shared;
+mod worker;
+
+pub use desk::{Desk, DeskError, OPEN_MAX};
+pub use shared::{PREVIEW_BYTES_MAX, PREVIEWS_MAX, PreviewPicture, Progress};
+
+/// Transfers at once, over all printers: more make each slower on the appliance's one core and its wireless network.
+pub const TRANSFERS_MAX: usize = 4;
