@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::record;
 use super::shared::{Ending, PreviewPicture, Progress, Shared};
-use crate::model::{Fetch, FetchId, FetchState, FetchKind, JobId, PrinterId, Start, Wanted};
+use crate::model::{Fetch, FetchId, FetchKind, FetchState, JobId, PrinterId, Start, Wanted};
 use crate::net::ftps::PATH_BYTES_MAX;
 use crate::printers::registry::Registry;
 use crate::store::{Read as _, ReadFiles as _, Store, StoreError, Txn};

@@ -191,7 +191,9 @@ pub(super) fn completed(
     match txn.get::<Content>(checksum) {
         Ok(Some(kept)) if kept.verified != Some(false) => {}
         // New, or its bytes on the card were damaged and have been replaced.
-        Ok(_) | Err(StoreError::Record(_)) => txn.put(&Content { kept_at: now, ..arrived.content.clone() })?,
+        Ok(_) | Err(StoreError::Record(_)) => {
+            txn.put(&Content { kept_at: now, ..arrived.content.clone() })?
+        }
         Err(error) => return Err(error),
     }
     let extension = txn.get::<Content>(checksum)?.map_or_else(String::new, |content| content.extension);

@@ -136,7 +136,8 @@ pub fn apply(txn: &mut Txn<'_>, transition: &Transition) -> Result<Recorded, Sto
         track.started_at = None;
     }
 
-    let file = job.as_ref().filter(|_| track.job_id.is_some()).and_then(|job| Some((job.file_id?, job.plate)));
+    let file =
+        job.as_ref().filter(|_| track.job_id.is_some()).and_then(|job| Some((job.file_id?, job.plate)));
     let recorded = Recorded {
         file_id: file.map(|(id, _)| id),
         thumbnail_url: file.map_or(Ok(None), |(id, plate)| thumbnail_url(txn, id, plate))?,

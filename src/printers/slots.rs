@@ -85,9 +85,7 @@ mod tests {
         assert!(slots.try_take(PrinterId(1)).is_none());
         assert!(slots.try_take(PrinterId(2)).is_some());
         let waiting = slots.take(PrinterId(1), &clock, Duration::from_secs(5));
-        let got = smol::block_on(async {
-            smol::future::zip(waiting, async move { drop(first) }).await.0
-        });
+        let got = smol::block_on(async { smol::future::zip(waiting, async move { drop(first) }).await.0 });
         assert_eq!(got.map(|slot| slot.printer()), Some(PrinterId(1)));
     }
 

@@ -3,10 +3,10 @@
 use super::files::{PrintType, Url};
 use super::report::{ERROR_CANCELLED, GcodeState, Heat, Merged, Tray, plate_of};
 use super::stage;
-use crate::model::{Origin, Start};
 use crate::model::status::{
     Filament, Nozzle, Observation, Print, PrintKind, PrinterError, PrinterStatus, Temperatures,
 };
+use crate::model::{Origin, Start};
 
 /// Firmware of the P1S writes every id above 2^31-1 as this number: it names nothing.
 const ID_CLAMPED: &str = "2147483647";
