@@ -17,7 +17,7 @@ fn main() {
             .map(|number| {
                 serde_json::json!({
                     "name": format!("printer {number}"), "kind": "bambu_lab", "host": "127.0.0.1",
-                    "port": 1, "serial": format!("S{number}"), "access_code": "12345678",
+                    "port": 1, "ftps_port": 2, "serial": format!("S{number}"), "access_code": "12345678",
                 })
             })
             .collect();

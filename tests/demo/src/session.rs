@@ -186,6 +186,7 @@ fn add_printer(address: SocketAddr, printer: &Value, old: Option<&Value>) -> Res
         "serial_number": printer["serial"],
         "access_code": printer["access_code"],
         "mqtt_port": printer["port"],
+        "ftps_port": printer["ftps_port"],
     });
     let connection = match printer.get("kind").and_then(Value::as_str) {
         // One password is everything that a Prusa printer wants.

@@ -69,6 +69,7 @@ fn it_adds_every_printer_and_ends_by_itself() {
     let log = std::fs::read_to_string(data.path().join("printernizer.log")).unwrap();
     for number in 0..3 {
         assert!(log.contains(&format!("\"serial_number\":\"S{number}\"")), "{log}");
+        assert!(log.contains("\"mqtt_port\":1") && log.contains("\"ftps_port\":2"), "{log}");
     }
     // The stand-in knows no clean end: SIGTERM kills it, and the demo says so.
     assert_eq!(output.status.code(), Some(1));

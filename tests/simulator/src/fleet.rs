@@ -7,8 +7,10 @@ use crate::bambu::{
     StartError,
 };
 
-/// Printers in one fleet; each has two threads and a port.
+/// Printers in one fleet; each has three threads and two ports.
 pub const FLEET_SIZE_MAX: usize = 64;
+/// From a printer's MQTT port to its FTPS port where ports are given: beyond those of any fleet beside this one.
+pub const FTPS_PORTS_ABOVE: u16 = 1_000;
 /// The models in the order in which a fleet has them; the first four make the demonstration.
 const MODELS: [Model; 6] = [Model::X1c, Model::P1s, Model::A1Mini, Model::H2d, Model::A1, Model::P2s];
 
@@ -21,7 +23,7 @@ pub struct Fleet {
     pub rate: f64,
     /// Simulated seconds in a real one.
     pub factor: f64,
-    /// The first printer's port, the others follow; 0 takes free ones.
+    /// The first printer's port, the others follow; the FTPS ports lie [`FTPS_PORTS_ABOVE`] them. 0 takes free ones.
     pub first_port: u16,
 }
 
@@ -50,7 +52,10 @@ impl Fleet {
         config.report_interval = Some(Duration::from_secs_f64(1.0 / self.rate.clamp(0.01, 1_000.0)));
         config.factor = self.factor;
         let offset = u16::try_from(index).unwrap_or(0);
-        config.port = if self.first_port == 0 { 0 } else { self.first_port.saturating_add(offset) };
+        if self.first_port > 0 {
+            config.port = self.first_port.saturating_add(offset);
+            config.ftps_port = config.port.saturating_add(FTPS_PORTS_ABOVE);
+        }
         let (prelude, scenes) = match index % 4 {
             0 => printing(),
             1 => paused(),
@@ -187,7 +192,10 @@ mod tests {
         assert_eq!((serials.len(), names.len()), (12, 12));
         assert!(serials.iter().all(|serial| serial.len() == 15));
 
-        let printers = start(Fleet::default().configs()).expect("four printers");
+        // The clock stands: on a busy machine the first would have gone on before the last is there.
+        let still = |config| Config { factor: 0.0, ..config };
+        let configs = Fleet::default().configs().into_iter().map(still).collect();
+        let printers = start(configs).expect("four printers");
         let states: Vec<_> = printers.iter().map(|printer| printer.status().gcode_state).collect();
         assert_eq!(states, ["RUNNING", "PAUSE", "FINISH", "PREPARE"]);
     }

@@ -5,6 +5,7 @@
 //!
 //! - [`bambu`]: Bambu Lab printers (MQTT 3.1.1 in TLS 1.2). Start with [`bambu::Printer::start`].
 //! - [`prusa`]: Prusa printers with their web server (HTTP/1.1). Start with [`prusa::Printer::start`].
+//! - [`archive`]: the print files that they keep.
 //! - [`fleet`]: printers with a life of their own, for demonstrations and load.
 //! - [`any`]: both kinds behind one door.
 //! - [`control`]: the HTTP interface by which other processes drive the printers.
@@ -14,6 +15,7 @@
 //! small. Bounds are named where they are: sessions, queues, packets, observations.
 
 pub mod any;
+pub mod archive;
 pub mod bambu;
 pub mod control;
 pub mod fleet;

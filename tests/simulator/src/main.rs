@@ -21,7 +21,7 @@ Simulated 3D printers on real sockets.
 
 simulator --printers demo|COUNT      Bambu Lab printers with a life of their own (demo: four, and two Prusa printers)
 simulator --prusa COUNT              Prusa printers with a life of their own, beside the others
-simulator --printer MODEL[,SERIAL[,CODE[,PORT]]] ...
+simulator --printer MODEL[,SERIAL[,CODE[,PORT[,FTPS_PORT]]]] ...
                                      honest idle printers; models: x1c p1s a1 a1_mini h2d p2s, and with a PrusaLink
                                      password as CODE: mini mk35 mk4 mk4s xl core_one
 
@@ -31,6 +31,7 @@ simulator --printer MODEL[,SERIAL[,CODE[,PORT]]] ...
   --first-port PORT       the fleet's ports from here on (free ones)
   --replay FILE           plays a recording on every --printer, --factor times as fast
   --bytes-per-s N         how fast a Prusa printer sends (200000; 0 is as fast as it goes)
+  --stores-sent-files     the newer models store what they are sent where it can be fetched
   --guarded               commands that act are refused, as without Developer Mode
   --control ADDRESS:PORT  the control interface (127.0.0.1:0); none switches it off
   --until-stdin-ends      stops when standard input is closed, so that no orphan is left behind
@@ -105,6 +106,7 @@ fn parse() -> Result<Option<Options>, lexopt::Error> {
     let mut first_port = 0;
     let mut replay: Option<PathBuf> = None;
     let mut is_guarded = false;
+    let mut stores_sent_files = false;
     let mut control = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     let mut is_bound_to_stdin = false;
     while let Some(argument) = parser.next()? {
@@ -123,6 +125,7 @@ fn parse() -> Result<Option<Options>, lexopt::Error> {
             Arg::Long("first-port") => first_port = parser.value()?.parse()?,
             Arg::Long("replay") => replay = Some(parser.value()?.into()),
             Arg::Long("guarded") => is_guarded = true,
+            Arg::Long("stores-sent-files") => stores_sent_files = true,
             Arg::Long("control") => {
                 let value = parser.value()?;
                 control = if value == "none" { None } else { Some(value.parse()?) };
@@ -175,6 +178,7 @@ fn parse() -> Result<Option<Options>, lexopt::Error> {
             AnyConfig::Bambu(config) => {
                 config.host = host;
                 config.is_developer_mode = !is_guarded;
+                config.stores_sent_files |= stores_sent_files;
             }
             AnyConfig::Prusa(config) => {
                 config.host = host;
@@ -229,8 +233,11 @@ fn single_config(text: &str, index: usize) -> Result<AnyConfig, lexopt::Error> {
     if let Some(port) = parts.next() {
         config.port = port.parse().map_err(|_| format!("--printer: {port:?} is no port number"))?;
     }
+    if let Some(port) = parts.next() {
+        config.ftps_port = port.parse().map_err(|_| format!("--printer: {port:?} is no port number"))?;
+    }
     if parts.next().is_some() {
-        return Err(format!("--printer takes MODEL[,SERIAL[,CODE[,PORT]]], not {text:?}").into());
+        return Err(format!("--printer takes MODEL[,SERIAL[,CODE[,PORT[,FTPS_PORT]]]], not {text:?}").into());
     }
     Ok(AnyConfig::Bambu(Box::new(config)))
 }

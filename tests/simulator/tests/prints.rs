@@ -224,10 +224,10 @@ fn a_screen_start_shows_its_names_while_idle_and_has_no_ids() {
 
 #[test]
 fn big_models_hide_the_file_and_name_the_plate() {
-    for (model, task) in [(Model::X1c, "0"), (Model::H2d, "9012")] {
+    for (model, task, scheme) in [(Model::X1c, "0", "ftp:///"), (Model::H2d, "9012", "brtc://emmc/")] {
         let mut watched = Watched::new(model);
         watched.start(PrintPlan { source: Source::Lan, plate: 3, name: "Box - Plate 3".into(), ..cloud() });
-        assert_eq!(watched.others[0]["print"]["url"], "ftp:///Box - Plate 3.gcode.3mf");
+        assert_eq!(watched.others[0]["print"]["url"], format!("{scheme}Box - Plate 3.gcode.3mf"));
         assert_eq!(watched.others[0]["print"]["param"], "Metadata/plate_3.gcode");
         watched.advance(5_000.0);
         assert_eq!(watched.states, ["IDLE", "PREPARE", "RUNNING", "FINISH"]);

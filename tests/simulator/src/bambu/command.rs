@@ -121,6 +121,25 @@ pub enum Command {
         /// The bytes.
         bytes: Vec<u8>,
     },
+    /// Puts a file on the card, in place of one of the same path.
+    PutFile {
+        /// Its path, `/cache/Cube.3mf`.
+        path: String,
+        /// Bytes of moves.
+        #[serde(default)]
+        size: usize,
+        /// What it holds instead.
+        #[serde(default)]
+        text: Option<String>,
+        /// Changes the moves.
+        #[serde(default)]
+        seed: u64,
+    },
+    /// Takes a file off the card.
+    RemoveFile {
+        /// Its path.
+        path: String,
+    },
     /// Sends the next messages of a replay at once.
     ReplayNext {
         /// How many.
@@ -139,6 +158,8 @@ pub enum CommandError {
     NoSuchTray(usize),
     /// This printer does not replay a recording.
     NoReplay,
+    /// There is no file of this path.
+    NoSuchFile(String),
     /// The simulator itself could not do it.
     Failed(String),
     /// The printer was stopped, or did not answer within the deadline.
@@ -154,6 +175,7 @@ impl fmt::Display for CommandError {
                 write!(f, "there is no tray {index}; they count over all units from 0")
             }
             Self::NoReplay => f.write_str("this printer does not replay a recording; start it with --replay"),
+            Self::NoSuchFile(path) => write!(f, "there is no file {path:?} on the card"),
             Self::Failed(reason) => write!(f, "the simulator failed: {reason}"),
             Self::Stopped => f.write_str("the printer was stopped or did not answer in time"),
         }

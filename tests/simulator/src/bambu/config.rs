@@ -19,12 +19,20 @@ pub struct Config {
     pub model: Model,
     /// The serial number: topic, common name of the certificate and seed of its key.
     pub serial: String,
-    /// The access code that is the MQTT password.
+    /// The access code that is the password of MQTT and FTPS.
     pub access_code: String,
     /// The address to listen on.
     pub host: IpAddr,
     /// The port; 0 takes a free one.
     pub port: u16,
+    /// The FTPS port; 0 takes a free one.
+    pub ftps_port: u16,
+    /// Whether the newer models, which keep sent files in their own memory, are set to store them on the stick too, where
+    /// FTPS shows them.
+    pub stores_sent_files: bool,
+    /// Mixed into the content of the files it is sent. Without it the serial number is, so that every printer has its own
+    /// file under the same name; equal seeds give equal files.
+    pub file_seed: Option<u64>,
     /// Time between reports; `None` leaves only those that steps of a print and [`Command::Report`] bring.
     pub report_interval: Option<Duration>,
     /// Simulated seconds in a real one; 0 stops the clock, and [`Command::Advance`] moves it.
@@ -62,6 +70,9 @@ impl Config {
             access_code: access_code.to_owned(),
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
+            ftps_port: 0,
+            stores_sent_files: false,
+            file_seed: None,
             report_interval: Some(Duration::from_secs(2)),
             factor: 1.0,
             full_every: 150,

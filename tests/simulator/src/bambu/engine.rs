@@ -9,12 +9,15 @@ use serde_json::{Map, Value};
 use super::answer::{Reaction, react};
 use super::command::{Command, CommandError};
 use super::faults::{Faults, Garbage, Silence};
+use super::ftps::files::resolved;
+use super::ftps::{Content, PrintedFile};
 use super::machine::{Machine, WrongState};
 use super::mqtt;
 use super::replay::Replay;
 use super::report::{self, Fields};
 use super::scenario::Player;
 use super::shared::{Shared, Status, Task};
+use crate::archive::gcode::filling;
 use crate::wait::{lock, now};
 
 /// The longest simulated time taken in one piece, so that a scenario notices percentages on the way.
@@ -29,6 +32,8 @@ pub struct Engine {
     machine: Machine,
     player: Player,
     replay: Option<Replay>,
+    printed: PrintedFile,
+    prints_followed: u32,
     has_subscriber: bool,
     overrides: Map<String, Value>,
     last_sent: Fields,
@@ -53,6 +58,8 @@ impl Engine {
             machine: Machine::new(config.model, &config.serial, units),
             player: Player::default(),
             replay: config.replay.as_ref().map(Replay::new),
+            printed: PrintedFile::default(),
+            prints_followed: 0,
             has_subscriber: false,
             overrides: Map::new(),
             last_sent: Fields::new(),
@@ -64,6 +71,7 @@ impl Engine {
             last_time: now(),
             shared: Arc::clone(&shared),
         };
+        engine.machine.stores_sent_files = config.stores_sent_files;
         for order in config.prelude.clone() {
             engine.carry_out(order)?;
         }
@@ -94,7 +102,7 @@ impl Engine {
             match task {
                 Some(Task::Request(payload)) => self.answer(&payload),
                 Some(Task::Order(order, outcome)) => {
-                    let result = self.carry_out(order);
+                    let result = self.carry_out(*order);
                     // The one who ordered may have stopped waiting.
                     let _ = outcome.try_send(result);
                 }
@@ -110,16 +118,30 @@ impl Engine {
     fn next_wake(&self) -> Option<Instant> {
         let simulated = match &self.replay {
             Some(replay) => replay.until_next().filter(|_| self.has_subscriber),
-            None => [self.machine.until_next_step(), self.player.until_next()]
-                .into_iter()
-                .flatten()
-                .reduce(f64::min),
+            None => self.moments().into_iter().flatten().reduce(f64::min),
         };
         let step = simulated.filter(|_| self.factor > 0.0).map(|seconds| {
             // A day at most, so that the sum cannot leave the clock's range.
             self.last_time + Duration::from_secs_f64((seconds / self.factor).clamp(0.0, 86_400.0))
         });
         [step, self.next_report].into_iter().flatten().min()
+    }
+
+    /// Simulated seconds until the print, the scenario and the print's file go on by themselves.
+    fn moments(&self) -> [Option<f64>; 3] {
+        [self.machine.until_next_step(), self.player.until_next(), self.printed.until_next()]
+    }
+
+    /// Brings the files and what is known of the machine to where the print is, before anybody is told of it.
+    fn follow_print(&mut self) {
+        if self.prints_followed != self.machine.prints_started() {
+            self.prints_followed = self.machine.prints_started();
+            self.printed = PrintedFile::of(&self.machine, &self.shared.config);
+        }
+        if let Some(step) = self.machine.step() {
+            self.printed.step(step, &self.shared.ftps.files);
+        }
+        *lock(&self.shared.status) = self.status();
     }
 
     /// Lets the time pass that has passed.
@@ -154,10 +176,8 @@ impl Engine {
         let mut left = seconds.max(0.0);
         let mut orders_at_once = 0;
         loop {
-            let piece = [self.machine.until_next_step(), self.player.until_next()]
-                .into_iter()
-                .flatten()
-                .fold(left.min(PIECE_MAX_S), f64::min);
+            let piece = self.moments().into_iter().flatten().fold(left.min(PIECE_MAX_S), f64::min);
+            self.printed.advance(piece, &self.shared.ftps.files);
             if let Some(message) = self.machine.advance(piece) {
                 self.publish_step(message);
             }
@@ -178,6 +198,7 @@ impl Engine {
     }
 
     fn publish_step(&mut self, message: Option<Value>) {
+        self.follow_print();
         if let Some(message) = message {
             self.publish_unless_asleep(message.to_string().as_bytes());
         }
@@ -276,6 +297,7 @@ impl Engine {
     fn answer(&mut self, payload: &[u8]) {
         let config = &self.shared.config;
         let reactions = react(payload, &mut self.machine, &config.serial, config.is_developer_mode);
+        self.follow_print();
         for reaction in reactions {
             match reaction {
                 Reaction::CountPushall => self.shared.observer.note(|seen| seen.pushalls += 1),
@@ -360,6 +382,15 @@ impl Engine {
                 self.report();
             }
             Command::ReplayNext { count } => self.replay_next(count)?,
+            Command::PutFile { path, size, text, seed } => {
+                let bytes = text.map_or_else(|| filling(size, seed), String::into_bytes);
+                self.shared.ftps.files.put(&resolved("/", &path), Content::bytes(bytes));
+            }
+            Command::RemoveFile { path } => {
+                if !self.shared.ftps.files.remove(&path) {
+                    return Err(CommandError::NoSuchFile(path));
+                }
+            }
             Command::SetInterval { milliseconds } => {
                 self.interval = Some(Duration::from_millis(milliseconds)).filter(|value| !value.is_zero());
                 self.next_report = self.interval.map(|interval| now() + interval);
@@ -389,17 +420,17 @@ impl Engine {
             Command::ChangeKey => self.shared.renew_tls(true).map_err(CommandError::Failed)?,
             Command::SetAccessCode { code } => *lock(&self.shared.access_code) = code,
             Command::SetFaults { faults } => {
-                let wants_port = !faults.refuse_connections;
                 let is_other_name = {
                     let mut current = lock(&self.shared.faults);
                     let is_other_name = current.wrong_common_name != faults.wrong_common_name;
-                    *current = faults;
+                    current.clone_from(&faults);
                     is_other_name
                 };
                 if is_other_name {
                     self.shared.renew_tls(false).map_err(CommandError::Failed)?;
                 }
-                self.shared.listen(wants_port).map_err(CommandError::Failed)?;
+                self.shared.ftps.faults_changed(&faults.ftps);
+                self.shared.listen(&faults).map_err(CommandError::Failed)?;
             }
             Command::ClearFaults => {
                 self.carry_out_on_the_line(Command::SetFaults { faults: Faults::default() })?;

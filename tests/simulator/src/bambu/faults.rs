@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::ftps::FtpsFaults;
+
 /// The faults in force. Everything off is an honest printer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,6 +29,8 @@ pub struct Faults {
     pub lose_acknowledgements: bool,
     /// Every report is replaced by garbage of this kind.
     pub garbage: Option<Garbage>,
+    /// What is wrong with the file server.
+    pub ftps: FtpsFaults,
 }
 
 /// Degrees of silence; the TCP connection lives in all of them.

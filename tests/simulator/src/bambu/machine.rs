@@ -92,6 +92,8 @@ pub struct Machine {
     pub wifi: i32,
     /// `spd_lvl`, 1 to 4.
     pub speed_level: u8,
+    /// Whether sent files are stored where FTPS shows them, also on models with a memory of their own.
+    pub stores_sent_files: bool,
     /// The multi-colour units.
     pub units: Vec<Unit>,
     /// `ams.tray_now`: 255 none, 254 external, else unit times four plus slot.
@@ -143,6 +145,7 @@ impl Machine {
             is_lit: true,
             wifi: -52,
             speed_level: 2,
+            stores_sent_files: false,
             units: default_units(unit_count),
             tray_now: 255,
             line: 0,
@@ -160,6 +163,24 @@ impl Machine {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.current.is_some()
+    }
+
+    /// The print that is under way.
+    #[must_use]
+    pub fn plan(&self) -> Option<&PrintPlan> {
+        self.plan.as_ref()
+    }
+
+    /// The step at which it is.
+    #[must_use]
+    pub fn step(&self) -> Option<&Step> {
+        self.current.as_ref().map(|segment| &segment.step)
+    }
+
+    /// How many prints were started.
+    #[must_use]
+    pub fn prints_started(&self) -> u32 {
+        self.prints_started
     }
 
     /// Starts a print. The message is the echo of the order, to be published before the next report.
@@ -254,6 +275,7 @@ impl Machine {
             chamber: Heater { target: 0.0, ..self.chamber },
             units: std::mem::take(&mut self.units),
             is_lit: self.is_lit,
+            stores_sent_files: self.stores_sent_files,
             speed_level: self.speed_level,
             prints_started: self.prints_started,
             noise: self.noise,
@@ -330,7 +352,9 @@ impl Machine {
         let (Some(segment), Some(plan)) = (self.current.clone(), self.plan.clone()) else { return None };
         let mut message = None;
         match segment.step {
-            Step::Announce => message = Some(names::echo(&plan, self.prints_started)),
+            Step::Announce => {
+                message = Some(names::echo(&plan, self.model, self.stores_sent_files, self.prints_started))
+            }
             Step::ShowNames => {
                 self.names = Names::of(&plan, self.model, self.prints_started);
                 self.state = "IDLE";
@@ -383,7 +407,7 @@ impl Machine {
         self.names = Names::of(plan, self.model, self.prints_started);
         self.state = "PREPARE";
         self.plate = plan.plate;
-        self.prepare_percent = if plan.source == Source::Screen { 100 } else { 0 };
+        self.prepare_percent = if matches!(plan.source, Source::Screen | Source::SdCard) { 100 } else { 0 };
         self.error = 0;
         self.health.clear();
         self.stages.clear();

@@ -11,8 +11,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A printer has two threads of its own, `listener` and `engine`, and one per connection. Only the engine publishes
-//! reports and answers, so everything leaves in one order.
+//! A printer has three threads of its own, `listener`, `files` and `engine`, and one per connection. Only the engine
+//! publishes reports and answers, so everything leaves in one order.
 
 pub mod answer;
 pub mod certificate;
@@ -21,6 +21,7 @@ pub mod config;
 pub mod der;
 mod engine;
 pub mod faults;
+pub mod ftps;
 pub mod key;
 pub mod machine;
 pub mod model;
@@ -28,6 +29,7 @@ pub mod mqtt;
 pub mod names;
 pub mod observe;
 pub mod plan;
+mod port;
 pub mod printer;
 pub mod replay;
 pub mod report;
@@ -41,6 +43,10 @@ pub use certificate::CertificateVersion;
 pub use command::{Command, CommandError};
 pub use config::Config;
 pub use faults::{Faults, Garbage, Silence, Tcp};
+pub use ftps::{
+    Clash, Content, Ending, FilePlan, Files, FtpsFaults, FtpsObservations, Goodbye, Hiding, Mishap, Place,
+    Protection, Retrieval, Reuse, TransferFault,
+};
 pub use machine::PauseReason;
 pub use model::Model;
 pub use observe::Observations;

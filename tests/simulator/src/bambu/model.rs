@@ -136,4 +136,36 @@ impl Model {
     pub fn session_count_max(self) -> usize {
         if self.hides_the_file() { 8 } else { 4 }
     }
+
+    /// The code by which slicers and discovery name the model.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::X1c => "BL-P001",
+            Self::P1s => "C12",
+            Self::A1 => "N2S",
+            Self::A1Mini => "N1",
+            Self::H2d => "O1D",
+            Self::P2s => "N7",
+        }
+    }
+
+    /// Whether sent files stay in a memory of its own, which FTPS does not show.
+    #[must_use]
+    pub fn has_internal_storage(self) -> bool {
+        matches!(self, Self::H2d | Self::P2s)
+    }
+
+    /// Whether the file server is the small one of the microcontroller: no `REST`, no session reuse demanded, data in
+    /// clear text allowed. The others have vsftpd.
+    #[must_use]
+    pub fn has_small_file_server(self) -> bool {
+        matches!(self, Self::A1 | Self::A1Mini)
+    }
+
+    /// File sessions served at once; one more is turned away after a moment.
+    #[must_use]
+    pub fn file_session_count_max(self) -> usize {
+        if self.has_small_file_server() { 1 } else { 5 }
+    }
 }

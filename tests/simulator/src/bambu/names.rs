@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::ftps::placing::{file_name, path};
 use super::model::Model;
 use super::plan::{PrintPlan, Source};
 use crate::wait::epoch_seconds;
@@ -50,14 +51,14 @@ impl Names {
                 }
             }
             // The newer models count LAN prints in the task id and leave the subtask's empty.
-            Source::Lan if model.packs_temperatures() => {
+            Source::Lan | Source::SdCard if model.packs_temperatures() => {
                 Self { task_id: (FIRST_LAN_TASK + u64::from(number)).to_string(), ..no_ids(model) }
             }
-            Source::Lan | Source::Screen | Source::Calibration => no_ids(model),
+            Source::Lan | Source::SdCard | Source::Screen | Source::Calibration => no_ids(model),
         };
         let print_type = match plan.source {
             Source::Cloud => "cloud",
-            Source::Lan | Source::Screen => "local",
+            Source::Lan | Source::SdCard | Source::Screen => "local",
             Source::Calibration => "system",
         };
         let start_time = if model.hides_the_file() { epoch_seconds().to_string() } else { "0".into() };
@@ -73,21 +74,28 @@ fn titles(plan: &PrintPlan, model: Model) -> (String, String) {
             ("/usr/etc/print/auto_cali_for_user.gcode".into(), "auto_cali_for_user".into())
         }
         (_, true) => (format!("/data/Metadata/plate_{}.gcode", plan.plate), shown),
-        (Source::Cloud, false) => (format!("{shown}.3mf"), shown),
-        (Source::Lan, false) => (format!("{shown}.gcode.3mf"), shown),
-        (Source::Screen, false) => (format!("{shown}.3mf"), format!("{shown}.3mf")),
+        (Source::Cloud | Source::Lan | Source::SdCard, false) => (file_name(plan, model), shown),
+        (Source::Screen, false) => (file_name(plan, model), file_name(plan, model)),
     }
 }
 
 /// The order for the `number`th print as it comes back on the report topic.
 #[must_use]
-pub fn echo(plan: &PrintPlan, number: u32) -> Value {
+pub fn echo(plan: &PrintPlan, model: Model, stores_sent_files: bool, number: u32) -> Value {
     let is_cloud = plan.source == Source::Cloud;
     let id = if is_cloud { cloud_id(number).to_string() } else { "0".into() };
-    let url = if is_cloud {
-        format!("https://storage.invalid/models/{id}.3mf?X-Amz-Signature=not-for-logs")
-    } else {
-        format!("ftp:///{}.gcode.3mf", shown_name(&plan.name))
+    let path = path(plan, model, stores_sent_files);
+    let url = match (plan.source, &path) {
+        (Source::Cloud, _) => format!("https://storage.invalid/models/{id}.3mf?X-Amz-Signature=not-for-logs"),
+        (Source::SdCard, Some(path)) if model.has_internal_storage() => format!("file:///media/usb0{path}"),
+        (Source::SdCard, Some(path)) => format!("file:///sdcard{path}"),
+        (_, None) if model.has_internal_storage() => format!("brtc://emmc/{}", file_name(plan, model)),
+        (_, _) => format!("ftp:///{}", file_name(plan, model)),
+    };
+    let md5 = match plan.source {
+        Source::SdCard => "from_sd_card",
+        // What the real sum is of is not settled, so there is none.
+        _ => "",
     };
     // A number here, a text in the status: the types drift on real printers too.
     let job_id = if is_cloud { json!(cloud_id(number)) } else { json!("") };
@@ -96,7 +104,7 @@ pub fn echo(plan: &PrintPlan, number: u32) -> Value {
         "param": format!("Metadata/plate_{}.gcode", plan.plate),
         "project_id": id, "profile_id": id, "task_id": id, "subtask_id": id, "job_id": job_id,
         "design_id": "0", "model_id": "", "plate_idx": plan.plate.to_string(), "subtask_name": plan.name,
-        "md5": "00112233445566778899AABBCCDDEEFF", "url": url, "timelapse": false, "bed_leveling": true,
+        "md5": md5, "url": url, "timelapse": false, "bed_leveling": true,
         "ams_mapping": plan.trays, "use_ams": true, "bed_temp": plan.bed_temperature,
         "timestamp": epoch_seconds(), "reason": "success", "result": "success",
     }})
@@ -113,7 +121,8 @@ pub fn idle_type(model: Model) -> &'static str {
 }
 
 /// The title as the printer shows it: what a FAT file system cannot hold becomes an underscore.
-fn shown_name(name: &str) -> String {
+#[must_use]
+pub fn shown_name(name: &str) -> String {
     name.chars().map(|c| if r#"<>:"/\|?*"#.contains(c) { '_' } else { c }).collect()
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::ftps::FtpsObservations;
 use crate::wait::{lock, now, wait_until};
 
 /// Texts kept per list (subscriptions, client ids, requests); the oldest goes first. Counters count on.
@@ -57,6 +58,8 @@ pub struct Observations {
     pub publishes: u64,
     /// Payload bytes of those.
     pub payload_bytes: u64,
+    /// What the file server saw.
+    pub ftps: FtpsObservations,
 }
 
 impl Observations {

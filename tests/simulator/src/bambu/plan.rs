@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::ftps::FilePlan;
 use super::model::Model;
 
 /// `print_error` after somebody pressed stop: 0300-400C.
@@ -30,6 +31,8 @@ pub enum Source {
     Screen,
     /// Sent by a slicer on the LAN: echoed with an `ftp` address, ids "0" or a small counter.
     Lan,
+    /// Ordered over the LAN from the printer's card (the stick on the newer models): echoed with a `file` address.
+    SdCard,
     /// The printer's own calibration; no customer's job.
     Calibration,
 }
@@ -68,6 +71,8 @@ pub struct PrintPlan {
     pub name: String,
     /// Who ordered it.
     pub source: Source,
+    /// Its file on the printer.
+    pub file: FilePlan,
     /// The plate's number, from 1.
     pub plate: u32,
     /// Number of layers.
@@ -97,6 +102,7 @@ impl Default for PrintPlan {
         Self {
             name: "Cube".into(),
             source: Source::Cloud,
+            file: FilePlan::default(),
             plate: 1,
             layers: 100,
             print_seconds: 3_600.0,
@@ -156,7 +162,7 @@ pub fn segments(plan: &PrintPlan, model: Model) -> VecDeque<Segment> {
     let mut steps = VecDeque::new();
     let mut push = |step, seconds| steps.push_back(Segment { step, seconds });
     match plan.source {
-        Source::Cloud | Source::Lan => push(Step::Announce, 3.0),
+        Source::Cloud | Source::Lan | Source::SdCard => push(Step::Announce, 3.0),
         Source::Screen if !plan.starts_directly => push(Step::ShowNames, 2.0),
         Source::Screen | Source::Calibration => {}
     }

@@ -1,6 +1,6 @@
 //! A printer that can be started, ordered about, looked at and stopped.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::{self, JoinHandle};
@@ -13,19 +13,16 @@ use super::command::{Command, CommandError};
 use super::config::Config;
 use super::engine::Engine;
 use super::faults::Faults;
+use super::ftps::{self, Files};
 use super::model::Model;
 use super::observe::Observations;
+use super::port::Port;
 use super::session::serve;
 use super::shared::{Shared, Status, Task};
-use crate::wait::{lock, wait_until};
+use crate::wait::lock;
 
-/// Connections served at once, logged in or not. Real printers stop far earlier (see
-/// [`Model::session_count_max`]); this only bounds threads.
-const CONNECTIONS_MAX: usize = 32;
 /// How long an order may take: it waits for the engine, and a new key takes a second or two in a slow build.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(20);
-/// Pause before the next try to take the port again.
-const REBIND_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a printer could not be started.
 #[derive(Debug)]
@@ -66,6 +63,8 @@ pub struct Description {
     pub host: String,
     /// The MQTT port.
     pub port: u16,
+    /// The FTPS port.
+    pub ftps_port: u16,
     /// The serial number.
     pub serial: String,
     /// The access code in force.
@@ -85,20 +84,30 @@ impl Printer {
     /// # Errors
     /// [`StartError`].
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let wanted = SocketAddr::new(config.host, config.port);
-        let listener = TcpListener::bind(wanted).map_err(|error| StartError::Listen(wanted, error))?;
-        let address = listener.local_addr().map_err(|error| StartError::Listen(wanted, error))?;
-        let shared = Arc::new(Shared::new(config, address).map_err(StartError::Certificate)?);
-        lock(&shared.listening).is_open = true;
+        let (listener, address) = bind(SocketAddr::new(config.host, config.port))?;
+        let (ftps_listener, ftps_address) = bind(SocketAddr::new(config.host, config.ftps_port))?;
+        let shared = Arc::new(Shared::new(config, address, ftps_address).map_err(StartError::Certificate)?);
         let engine = Engine::new(Arc::clone(&shared)).map_err(StartError::Prelude)?;
         let mut printer = Self { shared: Arc::clone(&shared), threads: Vec::new() };
-        let for_listener = Arc::clone(&shared);
-        printer.spawn("listener", move || listen(&for_listener, listener))?;
+        printer.spawn_listener("listener", listener, |shared| &shared.port, serve)?;
+        printer.spawn_listener("files", ftps_listener, |shared| &shared.ftps.port, ftps::serve)?;
         printer.spawn("engine", move || engine.run())?;
-        if lock(&shared.faults).refuse_connections {
-            shared.listen(false).map_err(|reason| StartError::Listen(address, io::Error::other(reason)))?;
-        }
+        let faults = lock(&shared.faults).clone();
+        shared.listen(&faults).map_err(|reason| StartError::Listen(address, io::Error::other(reason)))?;
         Ok(printer)
+    }
+
+    fn spawn_listener(
+        &mut self,
+        role: &str,
+        listener: TcpListener,
+        port: fn(&Shared) -> &Port,
+        serve: fn(&Shared, TcpStream),
+    ) -> Result<(), StartError> {
+        let shared = Arc::clone(&self.shared);
+        let for_session = Arc::clone(&self.shared);
+        let serve: Arc<dyn Fn(TcpStream) + Send + Sync> = Arc::new(move |socket| serve(&for_session, socket));
+        self.spawn(role, move || port(&shared).run(&shared.stop, listener, &serve, || shared.cut_all()))
     }
 
     fn spawn(&mut self, role: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
@@ -111,13 +120,25 @@ impl Printer {
     /// Where it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.shared.address
+        self.shared.port.address
+    }
+
+    /// Where its files are fetched.
+    #[must_use]
+    pub fn ftps_addr(&self) -> SocketAddr {
+        self.shared.ftps.port.address
+    }
+
+    /// What is on its card.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.shared.ftps.files
     }
 
     /// The port it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.shared.address.port()
+        self.shared.port.address.port()
     }
 
     /// The serial number.
@@ -134,8 +155,9 @@ impl Printer {
             name: config.name.clone(),
             kind: "bambu_lab",
             model: config.model,
-            host: self.shared.address.ip().to_string(),
+            host: self.shared.port.address.ip().to_string(),
             port: self.port(),
+            ftps_port: self.ftps_addr().port(),
             serial: config.serial.clone(),
             access_code: lock(&self.shared.access_code).clone(),
         }
@@ -147,7 +169,7 @@ impl Printer {
     /// [`CommandError`].
     pub fn command(&self, command: Command) -> Result<(), CommandError> {
         let (sender, receiver) = sync_channel(1);
-        if !self.shared.post(Task::Order(command, sender)) {
+        if !self.shared.post(Task::Order(Box::new(command), sender)) {
             return Err(CommandError::Stopped);
         }
         receiver.recv_timeout(ORDER_TIMEOUT).map_err(|_| CommandError::Stopped)?
@@ -199,7 +221,8 @@ impl Drop for Printer {
         self.shared.stop.set();
         self.shared.wake_all();
         self.shared.cut_all();
-        self.shared.knock();
+        self.shared.port.knock();
+        self.shared.ftps.port.knock();
         for thread in self.threads.drain(..) {
             // A panic in a thread of the printer has been printed; it must not abort the one who drops.
             let _ = thread.join();
@@ -207,66 +230,8 @@ impl Drop for Printer {
     }
 }
 
-/// Accepts connections, closes the port and opens it again as wanted, and joins the sessions at the end.
-fn listen(shared: &Arc<Shared>, listener: TcpListener) {
-    let mut sessions: Vec<JoinHandle<()>> = Vec::new();
-    let mut listener = Some(listener);
-    while !shared.stop.is_set() {
-        listener = match listener {
-            Some(open) if lock(&shared.listening).is_wanted => {
-                accept(shared, &open, &mut sessions);
-                Some(open)
-            }
-            other => {
-                drop(other);
-                closed(shared)
-            }
-        };
-    }
-    // New sessions cannot come any more; those that slipped in are cut here.
-    shared.cut_all();
-    for session in sessions {
-        let _ = session.join();
-    }
-}
-
-fn accept(shared: &Arc<Shared>, listener: &TcpListener, sessions: &mut Vec<JoinHandle<()>>) {
-    let Ok((socket, _)) = listener.accept() else {
-        // Out of file descriptors, most likely.
-        shared.stop.wait_for(REBIND_PAUSE);
-        return;
-    };
-    // A knock, or a client that came in the same moment.
-    if shared.stop.is_set() || !lock(&shared.listening).is_wanted {
-        return;
-    }
-    sessions.retain(|session| !session.is_finished());
-    if sessions.len() >= CONNECTIONS_MAX {
-        return;
-    }
-    let shared = Arc::clone(shared);
-    let name = format!("session {}", shared.address.port());
-    let thread = thread::Builder::new().name(name).spawn(move || serve(&shared, socket));
-    sessions.extend(thread);
-}
-
-/// Notes that the port is closed, waits until it is wanted and takes it again.
-fn closed(shared: &Shared) -> Option<TcpListener> {
-    {
-        let mut listening = lock(&shared.listening);
-        listening.is_open = false;
-        shared.listening_changed.notify_all();
-        while !listening.is_wanted && !shared.stop.is_set() {
-            listening = wait_until(&shared.listening_changed, listening, None);
-        }
-    }
-    while !shared.stop.is_set() {
-        if let Ok(listener) = TcpListener::bind(shared.address) {
-            lock(&shared.listening).is_open = true;
-            shared.listening_changed.notify_all();
-            return Some(listener);
-        }
-        shared.stop.wait_for(REBIND_PAUSE);
-    }
-    None
+fn bind(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listener = TcpListener::bind(wanted).map_err(|error| StartError::Listen(wanted, error))?;
+    let address = listener.local_addr().map_err(|error| StartError::Listen(wanted, error))?;
+    Ok((listener, address))
 }

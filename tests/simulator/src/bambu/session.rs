@@ -95,12 +95,13 @@ pub fn serve(shared: &Shared, socket: TcpStream) {
 }
 
 /// Reads everything and answers nothing.
-fn hold(mut socket: TcpStream) {
+pub(super) fn hold(mut socket: TcpStream) {
     let mut sink = [0; 1_024];
     while matches!(socket.read(&mut sink), Ok(count) if count > 0) {}
 }
 
-fn answer_in_plain_text(mut socket: &TcpStream) {
+/// Answers as a web server would.
+pub(super) fn answer_in_plain_text(mut socket: &TcpStream) {
     // Read first: closing with unread bytes would reset the connection before the answer arrives.
     let mut sink = [0; 4_096];
     let _ = socket.set_read_timeout(Some(Duration::from_secs(2)));

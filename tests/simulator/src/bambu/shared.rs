@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustls::ServerConfig;
 use serde::Serialize;
@@ -13,7 +13,9 @@ use super::certificate::identity;
 use super::command::{Command, CommandError};
 use super::config::Config;
 use super::faults::Faults;
+use super::ftps::Ftps;
 use super::observe::Observer;
+use super::port::Port;
 use super::session::Session;
 use super::tls::server_config;
 use crate::wait::{Stop, lock, now, wait_until};
@@ -21,8 +23,6 @@ use crate::wait::{Stop, lock, now, wait_until};
 /// Requests and orders waiting for the engine. It takes them within a millisecond or so; a client that floods is
 /// not listened to any further.
 const INBOX_MAX: usize = 1_024;
-/// How long opening or closing the port may take.
-const LISTENER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Something for the engine to do.
 #[derive(Debug)]
@@ -30,18 +30,9 @@ pub enum Task {
     /// A payload published to the request topic.
     Request(Vec<u8>),
     /// An order, with the place for its outcome.
-    Order(Command, SyncSender<Result<(), CommandError>>),
+    Order(Box<Command>, SyncSender<Result<(), CommandError>>),
     /// Somebody subscribed to the reports.
     Subscribed,
-}
-
-/// The listener as it should be and as it is.
-#[derive(Debug, Default)]
-pub struct Listening {
-    /// Whether the port should be open.
-    pub is_wanted: bool,
-    /// Whether it is.
-    pub is_open: bool,
 }
 
 /// What the machine is doing, for people who look at the simulator itself.
@@ -66,8 +57,10 @@ pub struct Status {
 pub struct Shared {
     /// What the printer is made from.
     pub config: Config,
-    /// Where it listens, or listened last.
-    pub address: SocketAddr,
+    /// The MQTT port.
+    pub port: Port,
+    /// The file server.
+    pub ftps: Ftps,
     /// The end of everything.
     pub stop: Stop,
     /// What was seen.
@@ -80,10 +73,6 @@ pub struct Shared {
     pub access_code: Mutex<String>,
     /// The sessions that are connected.
     pub sessions: Mutex<Vec<Arc<Session>>>,
-    /// The state of the port.
-    pub listening: Mutex<Listening>,
-    /// Signals changes of [`Shared::listening`].
-    pub listening_changed: Condvar,
     tls: Mutex<(u32, Arc<ServerConfig>)>,
     inbox: Mutex<VecDeque<Task>>,
     inbox_changed: Condvar,
@@ -94,18 +83,17 @@ impl Shared {
     ///
     /// # Errors
     /// A sentence, when the certificates could not be made.
-    pub fn new(config: Config, address: SocketAddr) -> Result<Self, String> {
+    pub fn new(config: Config, address: SocketAddr, ftps_address: SocketAddr) -> Result<Self, String> {
         let faults = config.faults.clone();
         let tls = make_tls(&config, &faults, 0)?;
         Ok(Self {
-            address,
+            port: Port::new(address),
+            ftps: Ftps::new(ftps_address, &config),
             stop: Stop::default(),
             observer: Observer::default(),
             status: Mutex::default(),
             access_code: Mutex::new(config.access_code.clone()),
             sessions: Mutex::new(Vec::new()),
-            listening: Mutex::new(Listening { is_wanted: !faults.refuse_connections, is_open: false }),
-            listening_changed: Condvar::new(),
             tls: Mutex::new((0, tls)),
             inbox: Mutex::new(VecDeque::new()),
             inbox_changed: Condvar::new(),
@@ -173,41 +161,20 @@ impl Shared {
 
     /// Wakes everyone who might be waiting, after the stop signal was set.
     pub fn wake_all(&self) {
-        // The locks are taken so that nobody is between a look at the signal and the wait.
+        // The lock is taken so that nobody is between a look at the signal and the wait.
         drop(lock(&self.inbox));
         self.inbox_changed.notify_all();
-        drop(lock(&self.listening));
-        self.listening_changed.notify_all();
+        self.port.wake();
+        self.ftps.port.wake();
     }
 
-    /// Opens or closes the port and waits until that is done.
+    /// Opens or closes both ports as the faults say, and waits until that is done.
     ///
     /// # Errors
     /// A sentence, when it was not done in time.
-    pub fn listen(&self, is_wanted: bool) -> Result<(), String> {
-        let mut listening = lock(&self.listening);
-        listening.is_wanted = is_wanted;
-        self.listening_changed.notify_all();
-        if !is_wanted && listening.is_open {
-            drop(listening);
-            // The listener waits in accept; a connection wakes it.
-            self.knock();
-            listening = lock(&self.listening);
-        }
-        let deadline = now() + LISTENER_TIMEOUT;
-        while listening.is_open != is_wanted && !self.stop.is_set() {
-            if now() >= deadline {
-                return Err(format!("port {} was not opened or closed in time", self.address.port()));
-            }
-            listening = wait_until(&self.listening_changed, listening, Some(deadline));
-        }
-        Ok(())
-    }
-
-    /// Wakes the listener out of its accept.
-    pub fn knock(&self) {
-        // A failure means that nobody listens, which is as good.
-        let _ = std::net::TcpStream::connect_timeout(&self.address, LISTENER_TIMEOUT);
+    pub fn listen(&self, faults: &Faults) -> Result<(), String> {
+        self.port.listen(!faults.refuse_connections, &self.stop)?;
+        self.ftps.port.listen(!faults.ftps.refuse_connections, &self.stop)
     }
 
     /// Cuts every connection.
@@ -215,6 +182,7 @@ impl Shared {
         for session in lock(&self.sessions).iter() {
             session.cut();
         }
+        self.ftps.cut_all();
     }
 }
 
