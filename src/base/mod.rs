@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod clock;
 pub mod error;
 pub mod file;
+pub mod handling;
 pub mod latest;
 pub mod logging;
 pub mod pool;

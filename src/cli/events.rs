@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::args::{EventsRequest, Options, TraceRequest};
 use super::client::{Client, ClientError, SILENCE_MAX, url_of};
 use super::sse::{Event, Parser};
+use super::trace::tree;
 use super::{Failure, complain, load, say};
 use crate::base::backoff::{Backoff, BackoffConfig};
 use crate::base::clock::Clock;
@@ -129,18 +130,21 @@ pub fn trace(request: &TraceRequest, environment: Vec<(OsString, OsString)>) -> 
     }
     let value: Value = serde_json::from_str(&body)
         .map_err(|error| Failure::Failed(format!("the service's answer is not JSON: {error}")))?;
-    match value.get("events").and_then(Value::as_array) {
-        Some(events) => events.iter().try_for_each(|event| say(&format!("{}\n", line(event)))),
-        None => say(&format!("{value:#}\n")),
-    }
+    tree(&value).iter().try_for_each(|line| say(&format!("{line}\n")))
 }
 
 /// An event as a line for people: seq, time, name, then the plain values of its data.
-fn line(envelope: &Value) -> String {
+pub(super) fn line(envelope: &Value) -> String {
     let text = |field: &str| envelope.get(field).and_then(Value::as_str).unwrap_or("?");
     let seq =
         envelope.get("seq").and_then(Value::as_u64).map_or_else(|| "-".to_owned(), |seq| seq.to_string());
-    let mut line = format!("{seq:>6} {} {}", text("timestamp"), text("event"));
+    let line = format!("{seq:>6} {} {}", text("timestamp"), text("event"));
+    escape(&(line + &words(envelope)))
+}
+
+/// The plain values of an event's data, each with a blank before it; not escaped.
+pub(super) fn words(envelope: &Value) -> String {
+    let mut line = String::new();
     if let Some(data) = envelope.get("data").and_then(Value::as_object) {
         for (key, value) in data {
             match value {
@@ -155,7 +159,7 @@ fn line(envelope: &Value) -> String {
             }
         }
     }
-    escape(&line)
+    line
 }
 
 /// Follows a stream across broken connections.

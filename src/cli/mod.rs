@@ -13,6 +13,7 @@ pub mod inspect;
 mod outcome;
 mod self_test;
 mod sse;
+mod trace;
 
 pub use args::{Command, Options, USAGE, UsageError, parse};
 pub use outcome::Outcome;

@@ -1,10 +1,15 @@
 //! State events on their way to the bus.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::Deserialize;
+
+use super::counts::Counts;
 use super::{Envelope, Event, Flow};
 use crate::base::clock::Clock;
+use crate::base::handling::{Handling, Handlings};
 use crate::bus::Bus;
 
 /// Events that the ring holds. A dozen printers at five status updates a second fill it in four seconds, which is what a
@@ -19,14 +24,32 @@ pub type EventBus = Bus<Envelope, RING>;
 pub struct Announcer {
     bus: EventBus,
     newest: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+    handlings: Handlings,
     clock: Clock,
+}
+
+/// What a line of the log says of an event.
+#[derive(Deserialize)]
+struct Logged<'j> {
+    #[serde(borrow)]
+    data: Subject<'j>,
+}
+
+#[derive(Deserialize)]
+struct Subject<'j> {
+    #[serde(borrow)]
+    printer_id: Option<Cow<'j, str>>,
+    #[serde(borrow)]
+    filename: Option<Cow<'j, str>>,
 }
 
 impl Announcer {
     /// An announcer on `bus`, when `newest` is the newest durable seq so far.
     #[must_use]
     pub fn new(bus: EventBus, newest: u64, clock: Clock) -> Announcer {
-        Announcer { bus, newest: Arc::new(AtomicU64::new(newest)), clock }
+        let (newest, handlings) = (Arc::new(AtomicU64::new(newest)), Handlings::new(clock.clone()));
+        Announcer { bus, newest, counts: Arc::default(), handlings, clock }
     }
 
     /// Passes on a durable event that the store has committed. Called in the order of `seq`.
@@ -34,7 +57,7 @@ impl Announcer {
         if let Some(seq) = envelope.seq {
             self.newest.store(seq, Ordering::Release);
         }
-        self.bus.publish(envelope);
+        self.publish(envelope);
     }
 
     /// Continues after a restart, when `newest` is the newest durable seq of the journal.
@@ -45,7 +68,33 @@ impl Announcer {
     /// Announces a state event.
     pub fn state(&self, event: Event, flow: Option<Flow>) {
         let envelope = Envelope::state(self.newest(), self.clock.now(), flow, event);
-        self.bus.publish(Arc::new(envelope));
+        self.publish(Arc::new(envelope));
+    }
+
+    fn publish(&self, envelope: Arc<Envelope>) {
+        self.counts.note(&envelope, self.clock.now().mono);
+        if log::log_enabled!(log::Level::Debug) {
+            log_line(&envelope);
+        }
+        self.bus.publish(envelope);
+    }
+
+    /// `subscriber` begins to act on the durable event `seq`: the trace then shows when that was, how long it took and what
+    /// came of it.
+    pub fn handle(&self, subscriber: &'static str, seq: u64) -> Handling {
+        self.handlings.begin(subscriber, seq)
+    }
+
+    /// Who handled what lately.
+    #[must_use]
+    pub fn handlings(&self) -> &Handlings {
+        &self.handlings
+    }
+
+    /// How often each event was announced since the start.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// The newest durable seq that was announced.
@@ -58,5 +107,24 @@ impl Announcer {
     #[must_use]
     pub fn bus(&self) -> &EventBus {
         &self.bus
+    }
+}
+
+/// One line for each event, for those who have set the level to debug.
+fn log_line(envelope: &Envelope) {
+    let json = envelope.json();
+    let subject = serde_json::from_str::<Logged<'_>>(&json).map(|logged| logged.data);
+    let (printer, file) = subject.map_or((None, None), |subject| (subject.printer_id, subject.filename));
+    let seq = envelope.seq.map_or_else(|| "-".to_owned(), |seq| seq.to_string());
+    let name = envelope.event.name();
+    match (printer.as_deref(), file.as_deref()) {
+        (Some(printer), Some(file)) => {
+            log::debug!(event_type = name, seq = seq.as_str(), printer_id = printer, filename = file; "event");
+        }
+        (Some(printer), None) => {
+            log::debug!(event_type = name, seq = seq.as_str(), printer_id = printer; "event")
+        }
+        (None, Some(file)) => log::debug!(event_type = name, seq = seq.as_str(), filename = file; "event"),
+        (None, None) => log::debug!(event_type = name, seq = seq.as_str(); "event"),
     }
 }

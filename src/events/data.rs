@@ -70,6 +70,8 @@ payload! {
         job_id: JobId, printer_id: PrinterId, job_name: String, status: JobStatus, duration_s: Option<u64>,
         material_used_g: Option<f64>, error: Option<String>,
     }
+    /// Settings were changed.
+    SettingsChanged { keys: Vec<String>, }
     /// The service is up.
     ServiceStarted { version: String, previous_shutdown_clean: bool, }
     /// The service is going down.

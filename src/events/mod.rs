@@ -14,12 +14,14 @@ macro_rules! payload {
 }
 
 mod announce;
+mod counts;
 pub mod data;
 mod envelope;
 pub mod files;
 pub mod materials;
 
 pub use announce::{Announcer, EventBus, RING};
+pub use counts::{Count, Counts};
 pub use data::*;
 pub use envelope::{Envelope, Flow};
 pub use files::*;
@@ -130,6 +132,7 @@ catalogue! {
     MaterialDeleted(MaterialOnly) "material_deleted" Durable "a spool was deleted";
     MaterialLowStock(MaterialLowStock) "material_low_stock" Durable
         "once, when what is left on a spool falls below its threshold";
+    SettingsChanged(SettingsChanged) "settings_changed" Durable "settings were changed by the API";
     ServiceStarted(ServiceStarted) "service_started" Durable "the service has started";
     ServiceStopping(ServiceStopping) "service_stopping" Durable "the service is about to stop";
 }

@@ -112,7 +112,7 @@ impl View<'_> {
     }
 }
 
-fn decode(key: &[u8], row: &[u8]) -> Result<StoredEvent, DecodeError> {
+pub(super) fn decode(key: &[u8], row: &[u8]) -> Result<StoredEvent, DecodeError> {
     let seq = u64::from_bytes(key).ok_or(DecodeError::Key)?;
     match row.split_first() {
         None => Err(DecodeError::Empty),

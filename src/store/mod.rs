@@ -31,6 +31,7 @@ mod settings;
 mod stats;
 mod tables;
 mod thread;
+mod trace;
 mod txn;
 mod view;
 
@@ -52,5 +53,6 @@ pub use settings::{SETTING_BYTES_MAX, SETTING_NAME_MAX, SettingsStorage};
 pub use stats::StoreStats;
 pub use tables::{Key, KeyBytes, Table};
 pub use thread::{GROUP_MAX, Hooks, Publish, StoreThread};
+pub use trace::{TRACE_EVENTS_MAX, Trace, TracedEvent};
 pub use txn::{CHANGES_PER_CLOSURE_MAX, EVENTS_PER_CLOSURE_MAX, Txn};
 pub use view::{JOBS_PAGE_MAX, JobFilter, View};

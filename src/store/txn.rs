@@ -121,6 +121,18 @@ impl<'a> Txn<'a> {
         Ok(next)
     }
 
+    /// Adds `announced` to the count of how often the state event `name` was announced ever. Durable ones are counted by
+    /// their own commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn count_state_events(&mut self, name: &'static str, announced: u64) -> Result<(), StoreError> {
+        let row = super::tables::meta::count(name);
+        let old = self.raw_get(Table::Meta, &row)?.and_then(|old| u64::from_bytes(&old)).unwrap_or(0);
+        self.raw_put(Table::Meta, row, old.saturating_add(announced).to_bytes().to_vec());
+        Ok(())
+    }
+
     /// Writes a record, new or changed.
     ///
     /// # Errors

@@ -30,4 +30,5 @@ mod restarts;
 mod silence;
 mod stream;
 mod supervision;
+mod trace;
 mod trouble;

@@ -1,11 +1,15 @@
 //! `/health`: what really is, from real probes. Nothing here is a constant.
 
+use std::collections::BTreeMap;
+
 use embedded_svc::http::server::Connection;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Api;
 use crate::base::task::BEAT_LIMIT;
+use crate::bus::{SUBSCRIBERS_MAX, SubscriberKind};
+use crate::events::RING;
 use crate::web::respond::{ApiError, Reply};
 use crate::web::server::{Answer, Call};
 
@@ -78,20 +82,52 @@ pub fn readiness<C: Connection>(_: &mut Call<'_, C>, api: &Api) -> Answer {
 
 pub fn event_figures(api: &Api) -> Result<Value, ApiError> {
     let bus = api.announcer.bus().stats();
-    let counts = api.store.read_blocking(|view| view.event_counts())?;
+    let now = api.clock.now().mono;
+    let mut ever: BTreeMap<String, u64> =
+        api.store.read_blocking(|view| view.event_counts())?.into_iter().collect();
+    let (mut since_start, mut rates) = (BTreeMap::new(), BTreeMap::new());
+    for (name, count) in api.announcer.counts().all() {
+        *ever.entry(name.to_owned()).or_default() += count.unsaved;
+        since_start.insert(name, count.total);
+        rates.insert(name, count.last_minute(now));
+    }
     let subscribers: Vec<Value> = bus
         .subscribers
         .iter()
         .map(|one| {
-            json!({"name": one.name, "lag": one.lag, "high_water": one.high_water, "missed": one.missed, "delivered": one.delivered})
+            let kind = match one.kind {
+                SubscriberKind::Lossy => "lossy",
+                SubscriberKind::Must => "must",
+            };
+            json!({
+                "name": one.name, "kind": kind, "lag": one.lag, "high_water": one.high_water, "missed": one.missed,
+                "delivered": one.delivered, "from_journal": one.from_journal,
+            })
         })
         .collect();
-    let counts: serde_json::Map<String, Value> =
-        counts.into_iter().map(|(name, count)| (name.to_string(), json!(count))).collect();
+    let handlers: BTreeMap<&str, Value> = api
+        .announcer
+        .handlings()
+        .totals()
+        .into_iter()
+        .map(|(name, totals)| {
+            (
+                name,
+                json!({"handled": totals.handled, "failed": totals.failed, "longest_ms": totals.longest_ms}),
+            )
+        })
+        .collect();
+    let store = api.store.stats();
     Ok(json!({
         "newest_seq": api.announcer.newest(),
         "published_since_start": bus.published,
-        "event_counts": counts,
+        "published_last_minute": rates.values().sum::<u64>(),
+        "event_counts": ever,
+        "event_counts_since_start": since_start,
+        "event_counts_last_minute": rates,
+        "ring": {"capacity": RING, "subscribers_max": SUBSCRIBERS_MAX},
+        "store_queue": {"depth": store.queued, "depth_max": store.queued_max, "refused": store.busy},
         "subscribers": subscribers,
+        "handlers": handlers,
     }))
 }

@@ -10,8 +10,10 @@ mod health;
 mod jobs;
 mod materials;
 mod printers;
+mod settings;
 pub mod snapshot;
 mod system;
+mod trace;
 mod views;
 
 use std::sync::Arc;
@@ -105,6 +107,9 @@ pub fn routes<C: Connection + 'static>(router: Router<C>, api: &Arc<Api>) -> Rou
         .api(Method::Delete, "/materials/{id}", with(materials::remove))
         .api(Method::Get, "/events/recent", with(events::recent))
         .api(Method::Get, "/events/stats", with(events::stats))
+        .api(Method::Get, "/events/trace/{seq}", with(trace::trace))
+        .api(Method::Get, "/settings", with(settings::show))
+        .api(Method::Put, "/settings", with(settings::change))
         .api(Method::Get, "/system", with(system::system))
 }
 
