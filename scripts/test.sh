@@ -41,6 +41,12 @@ tools=(
   'vsftpd vsftpd'         # the real server that the FTPS client is tested against
   'openssl openssl'       # certificates as printers have them, and a TLS peer that is not ours
   'shellcheck shellcheck' # these scripts
+  # The real PrusaLink, a Python program, that the Prusa driver is tested against; scripts/install-prusalink.sh.
+  'venv python3-venv'
+  'python-headers python3-dev'
+  'libcap-headers libcap-dev'
+  'libmagic libmagic1'
+  'libturbojpeg libturbojpeg0'
 )
 if ! $quick; then
   tools+=(
@@ -55,10 +61,17 @@ services=(mosquitto vsftpd)
 have() {
   case $1 in
     pip) python3 -m pip --version >/dev/null 2>&1 ;;
+    venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+    python-headers) test -e "$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["include"])' 2>/dev/null)/Python.h" ;;
+    libcap-headers) test -e /usr/include/sys/capability.h ;;
+    libmagic) has_library libmagic.so.1 ;;
+    libturbojpeg) has_library libturbojpeg.so.0 ;;
     *'|'*) command -v "${1%%|*}" >/dev/null || command -v "${1##*|}" >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
   esac
 }
+
+has_library() { ldconfig -p | grep -q "[[:space:]]$1 "; }
 
 missing_packages() {
   local tool command packages
@@ -158,6 +171,9 @@ if [ "${#missing[@]}" -gt 0 ]; then
   [ "${#missing[@]}" -eq 0 ] || die "still missing after their installation: ${missing[*]}"
 fi
 say "$(rustc --version), $(cargo --version), all tools are there"
+
+section 'PrusaLink'
+scripts/install-prusalink.sh || die "the real PrusaLink cannot be installed, see above"
 
 section 'scripts'
 limited 120 shellcheck --severity=warning --external-sources --source-path="$root" \

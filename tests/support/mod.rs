@@ -1,8 +1,9 @@
 //! What several test programs share: certificates made on the spot, a real Mosquitto, a small MQTT client for its plain
-//! port, and TLS peers that follow a script.
+//! port, TLS peers that follow a script, and a real PrusaLink with a printer behind a pseudo-terminal.
 //!
 //! Everything talks to loopback on free ports and ends with the value that holds it. Debian packages that are needed:
-//! `mosquitto`, `vsftpd` and `openssl`; without them the tests fail and say so.
+//! `mosquitto`, `vsftpd` and `openssl`; PrusaLink is put in place by `scripts/install-prusalink.sh`. Without them the tests
+//! fail and say so.
 
 #![allow(dead_code, missing_docs, reason = "each test program uses its own part of this")]
 #![allow(
@@ -14,8 +15,10 @@
 
 pub mod certificates;
 pub mod ftp_script;
+pub mod mk3;
 pub mod mosquitto;
 pub mod plain;
+pub mod prusalink;
 pub mod scripted;
 pub mod vsftpd;
 
