@@ -18,10 +18,21 @@ type Point = [f64; 3];
 #[derive(Debug, Clone)]
 struct Face {
     corners: Vec<Point>,
+    /// Parts with a higher number stand on those with a lower one, and are drawn over them.
+    part: u8,
+}
+
+/// Stands on everything below `part`.
+fn standing(part: u8, mut faces: Vec<Face>) -> Vec<Face> {
+    for face in &mut faces {
+        face.part = part;
+    }
+    faces
 }
 
 /// A face as it comes onto the canvas.
 struct Drawn {
+    part: u8,
     depth: f64,
     corners: Vec<(f64, f64)>,
     colour: [u8; 4],
@@ -65,24 +76,33 @@ impl Figure {
         match self {
             Self::Cube => prism(&polygon(4, 0.78, 0.125), -0.55, 0.55),
             Self::Boat => boat(),
-            Self::Vase => {
-                lathe(&[(0.0, -0.8), (0.38, -0.8), (0.62, -0.2), (0.5, 0.3), (0.3, 0.55), (0.46, 0.85)])
-            }
+            Self::Vase => lathe(&[
+                (0.0, -0.8),
+                (0.38, -0.8),
+                (0.62, -0.2),
+                (0.5, 0.3),
+                (0.3, 0.55),
+                (0.46, 0.85),
+                (0.4, 0.85),
+                (0.28, 0.7),
+                (0.0, 0.68),
+            ]),
             Self::Gear => {
                 let mut faces = prism(&gear(14, 0.72, 0.9), -0.2, 0.12);
-                faces.extend(prism(&polygon(24, 0.34, 0.0), 0.12, 0.42));
+                faces.extend(standing(1, prism(&polygon(24, 0.34, 0.0), 0.12, 0.42)));
                 faces
             }
             Self::Bracket => {
                 let mut faces = prism(&rectangle(-0.8, -0.45, 0.8, 0.45), -0.75, -0.5);
-                faces.extend(prism(&rectangle(-0.8, -0.45, -0.55, 0.45), -0.5, 0.8));
+                faces.extend(standing(1, prism(&rectangle(-0.8, -0.45, -0.55, 0.45), -0.5, 0.8)));
                 faces
             }
             Self::Tower => {
                 let mut faces = Vec::new();
-                for (index, radius) in [0.66, 0.56, 0.46, 0.36, 0.26].into_iter().enumerate() {
-                    let bottom = -0.85 + 0.34 * f64::from(u32::try_from(index).unwrap_or(0));
-                    faces.extend(prism(&polygon(4, radius, 0.125), bottom, bottom + 0.34));
+                for (storey, radius) in (0..).zip([0.66, 0.56, 0.46, 0.36, 0.26]) {
+                    let bottom = -0.85 + 0.34 * f64::from(storey);
+                    let walls = prism(&polygon(4, radius, 0.125), bottom, bottom + 0.34);
+                    faces.extend(standing(storey, walls));
                 }
                 faces
             }
@@ -147,10 +167,10 @@ pub fn cover(name: &str, plate: u32, view: View, size: usize) -> Vec<u8> {
         };
         let colour = if view == View::Pick { [0, 0, 1, 255] } else { shade(hue, brightness) };
         let corners = corners.iter().map(|corner| canvas.place(*corner)).collect();
-        drawn.push(Drawn { depth, corners, colour });
+        drawn.push(Drawn { part: face.part, depth, corners, colour });
     }
     // What is farther away is drawn first.
-    drawn.sort_by(|one, other| other.depth.total_cmp(&one.depth));
+    drawn.sort_by(|one, other| one.part.cmp(&other.part).then(other.depth.total_cmp(&one.depth)));
     for Drawn { corners, colour, .. } in drawn {
         canvas.fill(&corners, colour);
     }
@@ -230,8 +250,11 @@ fn prism(outline: &[(f64, f64)], bottom: f64, top: f64) -> Vec<Face> {
         .zip(next)
         .flat_map(|(&(x0, y0), &(x1, y1))| {
             [
-                Face { corners: vec![[x0, y0, bottom], [x1, y1, bottom], [x1, y1, top], [x0, y0, top]] },
-                Face { corners: vec![[x0, y0, top], [x1, y1, top], [middle.0, middle.1, top]] },
+                Face {
+                    corners: vec![[x0, y0, bottom], [x1, y1, bottom], [x1, y1, top], [x0, y0, top]],
+                    part: 0,
+                },
+                Face { corners: vec![[x0, y0, top], [x1, y1, top], [middle.0, middle.1, top]], part: 0 },
             ]
         })
         .collect()
@@ -252,7 +275,7 @@ fn lathe(profile: &[(f64, f64)]) -> Vec<Face> {
             corners.push(corner(step, *high_radius, *high));
             // At the axis two corners fall together, and a face needs three for its direction.
             corners.dedup();
-            faces.push(Face { corners });
+            faces.push(Face { corners, part: 0 });
         }
     }
     faces
@@ -271,22 +294,13 @@ fn boat() -> Vec<Face> {
             [next_high.0, next_high.1, -0.22],
             [high.0, high.1, -0.22],
         ],
+        part: 0,
     }));
-    faces.extend(prism(&rectangle(-0.5, -0.26, 0.12, 0.26), -0.14, 0.34));
-    faces.extend(prism(&rectangle(-0.6, -0.31, 0.2, 0.31), 0.34, 0.44));
-    faces.extend(prism(&polygon(16, 0.13, 0.0).map_all(|(x, y)| (x - 0.25, y)), 0.44, 0.78));
+    faces.extend(standing(1, prism(&rectangle(-0.5, -0.26, 0.12, 0.26), -0.14, 0.34)));
+    faces.extend(standing(2, prism(&rectangle(-0.6, -0.31, 0.2, 0.31), 0.34, 0.44)));
+    let chimney = polygon(16, 0.13, 0.0).into_iter().map(|(x, y)| (x - 0.25, y)).collect::<Vec<_>>();
+    faces.extend(standing(3, prism(&chimney, 0.44, 0.78)));
     faces
-}
-
-/// Moves a whole outline.
-trait MapAll {
-    fn map_all(self, change: impl Fn((f64, f64)) -> (f64, f64)) -> Self;
-}
-
-impl MapAll for Vec<(f64, f64)> {
-    fn map_all(self, change: impl Fn((f64, f64)) -> (f64, f64)) -> Self {
-        self.into_iter().map(change).collect()
-    }
 }
 
 /// Pixels of four bytes each, clear at first.

@@ -17,6 +17,8 @@ use crate::archive::{Filament, Recipe};
 
 /// Bytes of a print's file unless the plan says more: small enough for a demonstration on a slow machine.
 const SIZE_USUAL: u64 = 600_000;
+/// Files from here on are made before the print is reported, so that nobody waits for them, and measures that.
+const MADE_BEFORE: u64 = 2_000_000;
 /// Seconds into RUNNING after which a file that had vanished is back.
 const BACK_AFTER_S: f64 = 5.0;
 /// Seconds that a growing file takes from its first half to its second where no download is shown.
@@ -156,6 +158,9 @@ impl PrintedFile {
             Some(content) => content.clone(),
             None => Content::archive(Arc::clone(&recipe)),
         };
+        if plan.file.size >= MADE_BEFORE {
+            let _ = content.get();
+        }
         let mut coming: Vec<(Moment, Change)> = changes(plan, machine.model)
             .into_iter()
             .map(|(moment, percent)| match percent {
