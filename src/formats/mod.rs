@@ -24,7 +24,6 @@ pub mod inspect;
 pub(crate) mod json;
 pub mod limits;
 mod lines;
-mod md5;
 mod result;
 mod source;
 mod threemf;

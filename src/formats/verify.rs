@@ -5,11 +5,11 @@
 //! put off. It holds no file open itself. Text G-code has no checksums: it is done at once, with nothing checked.
 
 use super::bgcode::block::{Block, FILE_HEADER_LENGTH, FileHeader};
-use super::md5::Md5;
 use super::result::{Failure, Format, Kind};
 use super::source::{ReadSeek, Source};
 use super::zip::{Directory, part::Part};
 use super::{detect, limits, threemf};
+use crate::base::md5::Md5;
 
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,5 +2,7 @@
 
 pub mod bambu;
 pub mod driver;
+mod fields;
+pub mod prusalink;
 pub mod registry;
 pub mod slots;

@@ -18,12 +18,12 @@ use super::figures::keys::{self, Key, Origin, Store};
 use super::gcode::pictures::comment;
 use super::gcode::text::{TextReader, put_producer, put_producer_line};
 use super::lines::LineSplitter;
-use super::md5::Md5;
 use super::result::{Failure, Format, Inspection, Kind, no_metadata};
 use super::source::Source;
 use super::zip::part::{self, PartReader};
 use super::zip::{Directory, Entry, Method};
 use super::{Options, figures, gcode, json, limits};
+use crate::base::md5::Md5;
 
 /// What all parts say about the plates.
 #[derive(Default)]

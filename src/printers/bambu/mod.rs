@@ -1,6 +1,5 @@
 //! Bambu Lab printers on the LAN: MQTT over TLS for status (facts: report merging, states, models).
 
-mod fields;
 pub mod files;
 pub mod liveness;
 mod observe;

@@ -6,9 +6,9 @@
 
 use std::borrow::Cow;
 
-use super::fields::Field;
 use super::files::{Url, is_same_title};
 use crate::model::text;
+use crate::printers::fields::Field;
 
 /// AMS units that are kept: 4 AMS (ids 0-3), 8 AMS HT (128-135), and room for other generations.
 const AMS_UNITS_MAX: usize = 16;

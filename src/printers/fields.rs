@@ -65,10 +65,25 @@ impl<'a> Field<'a> {
             && serde_json::Deserializer::from_str(self.0).deserialize_map(Entries(each)).is_ok()
     }
 
-    /// Calls `each` for the elements of an array, in order; `false` when this is not an array.
+    /// Calls `each` for the elements of an array, in order, at most [`ARRAY_MAX`]; `false` when this is not an array.
     pub fn elements(self, each: impl FnMut(Field<'a>)) -> bool {
+        self.elements_up_to(ARRAY_MAX, each)
+    }
+
+    /// The same with another bound.
+    pub fn elements_up_to(self, max: usize, each: impl FnMut(Field<'a>)) -> bool {
         self.0.starts_with('[')
-            && serde_json::Deserializer::from_str(self.0).deserialize_seq(Elements(each)).is_ok()
+            && serde_json::Deserializer::from_str(self.0).deserialize_seq(Elements(each, max)).is_ok()
+    }
+
+
+    /// Yes or no.
+    pub fn boolean(self) -> Option<bool> {
+        match self.0 {
+            "true" | "1" | "\"true\"" => Some(true),
+            "false" | "0" | "\"false\"" => Some(false),
+            _ => None,
+        }
     }
 
     /// Whether this is written as a text.
@@ -172,7 +187,7 @@ impl<'de, F: FnMut(Cow<'de, str>, Field<'de>)> Visitor<'de> for Entries<F> {
     }
 }
 
-struct Elements<F>(F);
+struct Elements<F>(F, usize);
 
 impl<'de, F: FnMut(Field<'de>)> Visitor<'de> for Elements<F> {
     type Value = ();
@@ -182,7 +197,7 @@ impl<'de, F: FnMut(Field<'de>)> Visitor<'de> for Elements<F> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        for _ in 0..ARRAY_MAX {
+        for _ in 0..self.1 {
             let Some(value) = seq.next_element::<&RawValue>()? else { return Ok(()) };
             (self.0)(Field(value.get()));
         }

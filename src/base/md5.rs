@@ -1,9 +1,8 @@
-//! MD5, for the checksum that archives carry beside a plate's G-code. Not a protection against anybody.
-
-use super::source::le32;
+//! MD5, because others still use it: the checksum that archives carry beside a plate's G-code, digest authentication over
+//! HTTP. Not a protection against anybody.
 
 /// The running sum.
-pub(crate) struct Md5 {
+pub struct Md5 {
     state: [u32; 4],
     length: u64,
     block: [u8; 64],
@@ -122,6 +121,7 @@ impl Md5 {
     }
 
     /// The sum.
+    #[must_use]
     pub fn finish(mut self) -> [u8; 16] {
         let bits = self.length.wrapping_mul(8);
         self.update(&[0x80]);
@@ -140,8 +140,8 @@ impl Md5 {
 #[expect(clippy::indexing_slicing, reason = "all indices are taken modulo the fixed sizes of the tables")]
 fn compress(state: &mut [u32; 4], block: &[u8]) {
     let mut words = [0u32; 16];
-    for (at, word) in words.iter_mut().enumerate() {
-        *word = le32(block, at * 4).unwrap_or_default();
+    for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
+        *word = u32::from_le_bytes(bytes.try_into().unwrap_or_default());
     }
     let [mut a, mut b, mut c, mut d] = *state;
     for round in 0..64usize {
@@ -169,7 +169,7 @@ mod tests {
     fn md5(bytes: &[u8], piece: usize) -> String {
         let mut md5 = Md5::default();
         bytes.chunks(piece).for_each(|chunk| md5.update(chunk));
-        crate::formats::hex(&md5.finish())
+        md5.finish().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     #[test]
