@@ -34,6 +34,7 @@ use crate::monitor::{summary, watch};
 use crate::net::mqtt::MqttThread;
 use crate::net::resolve::Resolver;
 use crate::printers::registry::{ORDERS_MAX, Registry};
+use crate::printers::session::{Means, http_pool};
 use crate::store::{Read as _, Store, StoreError, StoreOptions};
 use crate::web::api::Api;
 use crate::web::api::guard::Guard;
@@ -201,8 +202,12 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     let deps = watch::Deps {
         clock: clock.clone(),
         store: store.clone(),
-        mqtt: mqtt.handle(),
-        resolver: Resolver::new(clock.clone()),
+        means: Means {
+            clock: clock.clone(),
+            mqtt: mqtt.handle(),
+            resolver: Resolver::new(clock.clone()),
+            http: http_pool(),
+        },
         announcer: announcer.clone(),
         registry: registry.clone(),
     };
@@ -332,7 +337,7 @@ fn spawn_service(
             .await
         }
     });
-    let mqtt = deps.mqtt.clone();
+    let mqtt = deps.means.mqtt.clone();
     supervisor.spawn("mqtt", move |context| {
         let mqtt = mqtt.clone();
         async move {

@@ -14,4 +14,3 @@ pub mod md5;
 pub mod pool;
 pub mod secret;
 pub mod task;
-pub mod workers;

@@ -5,22 +5,25 @@ use std::time::Duration;
 use super::watch::Deps;
 use crate::base::clock::within;
 use crate::model::{ConnectionKind, Printer, PrinterType};
-use crate::printers::bambu;
 use crate::printers::driver::{SessionEnd, SessionEvent};
 use crate::printers::registry::ProbeStep;
+use crate::printers::session::{Last, Memory, Session};
 
 /// Deadline of the whole test.
 pub const PROBE_WITHIN: Duration = Duration::from_secs(20);
 
-/// The steps in their order.
-const STEPS: [&str; 6] = ["address", "port", "tls", "serial", "login", "first_report"];
+/// The steps of a Bambu printer in their order.
+const BAMBU: [&str; 6] = ["address", "port", "tls", "serial", "login", "first_report"];
+/// The steps of a Prusa printer, which speaks in clear and tells its number after the login.
+const PRUSA: [&str; 5] = ["address", "port", "login", "serial", "first_report"];
 
 /// The step that failed, and its trouble.
 type Trouble = (&'static str, SessionEnd);
 
 /// Runs the test. Never takes longer than [`PROBE_WITHIN`].
 pub async fn run(deps: &Deps, mut printer: Printer) -> Vec<ProbeStep> {
-    steps(attempt(deps, &mut printer).await)
+    let result = attempt(deps, &mut printer).await;
+    steps(printer.kind, &result)
 }
 
 async fn attempt(deps: &Deps, printer: &mut Printer) -> Result<(), Trouble> {
@@ -32,14 +35,9 @@ async fn attempt(deps: &Deps, printer: &mut Printer) -> Result<(), Trouble> {
         message: "the printer has not answered in time".into(),
         seen: None,
     };
-    if printer.kind != PrinterType::BambuLab {
-        let message = "this kind of printer is not supported yet".into();
-        return Err(("address", SessionEnd { kind: ConnectionKind::Protocol, message, seen: None }));
-    }
     // Twice at most: the first time may only learn the serial number.
     for _ in 0..2 {
-        let reports = bambu::Reports::default();
-        let opening = bambu::Session::open(printer, reports, clock.clone(), &deps.mqtt, &deps.resolver);
+        let opening = Session::open(printer, Memory::default(), Last::default(), &deps.means);
         let opened = within(clock, left(), opening).await.unwrap_or_else(|| Err(late()));
         let mut session = opened.map_err(|end| ("address", end))?;
         match within(clock, left(), session.next()).await {
@@ -68,13 +66,17 @@ fn failed_step(kind: ConnectionKind, reached: &'static str) -> &'static str {
     }
 }
 
-fn steps(result: Result<(), Trouble>) -> Vec<ProbeStep> {
+fn steps(kind: PrinterType, result: &Result<(), Trouble>) -> Vec<ProbeStep> {
+    let stages = match kind {
+        PrinterType::BambuLab => &BAMBU[..],
+        PrinterType::PrusaLink => &PRUSA[..],
+    };
     let failed_at =
-        result.as_ref().err().map(|(failed, _)| STEPS.iter().position(|step| step == failed).unwrap_or(0));
+        result.as_ref().err().map(|(failed, _)| stages.iter().position(|step| step == failed).unwrap_or(0));
     let mut list = Vec::new();
-    for (index, step) in STEPS.into_iter().enumerate() {
+    for (index, step) in stages.iter().copied().enumerate() {
         let ok = ProbeStep { step, result: "ok", kind: None, message: None };
-        list.push(match (failed_at, &result) {
+        list.push(match (failed_at, result) {
             (Some(at), Err((_, end))) if index == at => {
                 ProbeStep { result: "failed", kind: Some(end.kind), message: Some(end.message.clone()), ..ok }
             }
@@ -92,7 +94,7 @@ mod tests {
     use super::*;
 
     fn results(result: Result<(), Trouble>) -> Vec<&'static str> {
-        steps(result).iter().map(|step| step.result).collect()
+        steps(PrinterType::BambuLab, &result).iter().map(|step| step.result).collect()
     }
 
     #[test]
@@ -103,6 +105,10 @@ mod tests {
         let code = results(Err((code, trouble(ConnectionKind::WrongCode))));
         assert_eq!(code, ["ok", "ok", "ok", "ok", "failed", "skipped", "skipped"]);
         assert_eq!(results(Err(("address", trouble(ConnectionKind::Unreachable))))[0], "failed");
+        let prusa = steps(PrinterType::PrusaLink, &Err(("login", trouble(ConnectionKind::Auth))));
+        let prusa: Vec<_> = prusa.iter().map(|step| (step.step, step.result)).collect();
+        let expected = [("address", "ok"), ("port", "ok"), ("login", "failed"), ("serial", "skipped")];
+        assert_eq!(prusa[..4], expected);
     }
 
     #[test]

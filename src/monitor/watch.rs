@@ -21,12 +21,10 @@ use crate::events::{
 };
 use crate::jobs::record::{Transition, apply};
 use crate::model::status::{ConnectionKind, ConnectionState, Print, PrinterState, PrinterStatus};
-use crate::model::{MaterialId, Printer, PrinterId, PrinterType};
-use crate::net::mqtt::MqttHandle;
-use crate::net::resolve::Resolver;
-use crate::printers::bambu;
+use crate::model::{MaterialId, Printer, PrinterId};
 use crate::printers::driver::{Identity, SessionEnd, SessionEvent};
 use crate::printers::registry::{Command, Entry, Registry};
+use crate::printers::session::{Last, Means, Memory, Session};
 use crate::store::{Read as _, Store, StoreError, Txn};
 
 /// Retries of a printer that is off: quick at first, then twice a minute.
@@ -48,10 +46,8 @@ pub struct Deps {
     pub clock: Clock,
     /// The store.
     pub store: Store,
-    /// Connections to Bambu printers.
-    pub mqtt: MqttHandle,
-    /// Addresses of host names.
-    pub resolver: Resolver,
+    /// What sessions connect with.
+    pub means: Means,
     /// State events.
     pub announcer: Announcer,
     /// The table of watched printers.
@@ -121,7 +117,7 @@ struct Watch {
     outage: Outage,
     backoff: Backoff,
     connected_at: Option<Mono>,
-    reports: bambu::Reports,
+    memory: Memory,
     flow: Option<Flow>,
     /// The durable `connecting` of this attempt, if it was one: the root of its causes.
     root: Option<u64>,
@@ -148,7 +144,7 @@ impl Watch {
             outage: Outage::default(),
             backoff: Backoff::new(RETRY),
             connected_at: None,
-            reports: bambu::Reports::default(),
+            memory: Memory::default(),
             flow: None,
             root: None,
             signature: None,
@@ -186,20 +182,12 @@ impl Watch {
             self.deps.announcer.newest()
         )));
         self.connecting(number, is_first).await?;
-        if self.printer.kind != PrinterType::BambuLab {
-            let end = SessionEnd {
-                kind: ConnectionKind::Protocol,
-                message: "this kind of printer is not supported yet".into(),
-                seen: None,
-            };
-            return self.failed(end, number, started).await;
-        }
         let mut session = {
-            let reports = std::mem::take(&mut self.reports);
-            let (deps, printer) = (self.deps.clone(), Arc::clone(&self.printer));
-            let open = async move {
-                bambu::Session::open(&printer, reports, deps.clock.clone(), &deps.mqtt, &deps.resolver).await
-            };
+            let memory = std::mem::take(&mut self.memory);
+            let (means, printer) = (self.deps.means.clone(), Arc::clone(&self.printer));
+            let seen = &self.state.seen;
+            let last = Last { print: seen.print.clone(), status: seen.status, progress: seen.progress };
+            let open = async move { Session::open(&printer, memory, last, &means).await };
             let mut open = std::pin::pin!(open);
             loop {
                 match context.wait(open.as_mut()).await {
@@ -234,6 +222,11 @@ impl Watch {
                     }
                 }
                 Wake::Ready(Input::Session(SessionEvent::Connected(identity))) => {
+                    // A printer whose number comes after the login: it may be in the list already.
+                    let new = self.printer.connection.serial.is_none() && identity.serial.is_some();
+                    if new && let Some(end) = self.learn(identity.clone()).await? {
+                        return self.failed(end, number, started).await;
+                    }
                     self.connected(identity, number, started).await?;
                 }
                 Wake::Ready(Input::Session(SessionEvent::SerialLearnt(identity))) => {
@@ -248,7 +241,7 @@ impl Watch {
                 Wake::Ready(Input::Session(SessionEvent::Report(seen))) => self.reported(*seen).await?,
                 Wake::Ready(Input::Session(SessionEvent::Ended(end))) => {
                     log_odd(&self.printer, session.odd());
-                    self.reports = session.into_reports();
+                    self.memory = session.into_memory();
                     if self.state.connection != ConnectionState::Monitoring {
                         return self.failed(end, number, started).await;
                     }
@@ -326,7 +319,7 @@ impl Watch {
                     self.start_over();
                     self.entry.stranger.set(None);
                     // Another code or address may mean another machine: nothing is carried over.
-                    self.reports = bambu::Reports::default();
+                    self.memory = Memory::default();
                 }
                 Ok(!same)
             }
@@ -410,7 +403,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Keeps the serial number that the printer's certificate names, unless another printer of the list has it.
+    /// Keeps the serial number that the printer names, unless another printer of the list has it.
     async fn learn(&mut self, identity: Identity) -> Result<Option<SessionEnd>, StoreError> {
         let (id, serial, pin) = (self.printer.id, identity.serial, identity.pin);
         let flow = self.flow.clone();
@@ -422,7 +415,7 @@ impl Watch {
             }
             let Some(mut printer) = txn.printer(id)? else { return Ok(Err(String::new())) };
             printer.connection.serial = serial;
-            printer.pin = pin;
+            printer.pin = pin.or(printer.pin);
             txn.put_printer(&printer)?;
             txn.emit(Event::PrinterUpdated(PrinterRef::of(&printer)), flow.as_ref(), None);
             Ok(Ok(printer))

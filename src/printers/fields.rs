@@ -76,7 +76,6 @@ impl<'a> Field<'a> {
             && serde_json::Deserializer::from_str(self.0).deserialize_seq(Elements(each, max)).is_ok()
     }
 
-
     /// Yes or no.
     pub fn boolean(self) -> Option<bool> {
         match self.0 {

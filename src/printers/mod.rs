@@ -6,3 +6,4 @@ mod fields;
 pub mod prusalink;
 pub mod registry;
 pub mod slots;
+pub mod session;

@@ -9,21 +9,21 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use smol::channel::Receiver;
 use smol::future::FutureExt as _;
 
 use super::parse::{self, Peer};
 use super::state::{Boot, Machine};
 use super::{REALM, credentials, words};
 use crate::base::clock::{Clock, Mono};
-use crate::base::workers::Workers;
+use crate::base::pool::{Lost, Pool, Running};
 use crate::model::Printer;
-use crate::model::status::{ConnectionKind, Print, PrinterStatus};
+use crate::model::status::ConnectionKind;
 use crate::net::http::digest::Challenge;
 use crate::net::http::login::Login;
 use crate::net::http::{Client, HttpError, HttpErrorKind, Limits, Method, Whole};
 use crate::net::resolve::Resolver;
 use crate::printers::driver::{Identity, OddCounts, SessionEnd, SessionEvent};
+use crate::printers::session::Last;
 
 /// Between two polls, idle or printing: faster ones have disturbed printers and Connect, slower ones would notice a start
 /// after the 10 s that are promised.
@@ -76,13 +76,13 @@ enum Phase {
     /// Nothing is asked until then.
     Resting(Mono),
     /// A request is under way.
-    Asking { ask: Ask, answer: Receiver<Result<Whole, HttpError>>, deadline: Mono },
+    Asking { ask: Ask, answer: Running<Result<Whole, HttpError>>, deadline: Mono },
 }
 
 /// A session. Dropping it ends whatever request is under way.
 pub struct Session {
     clock: Clock,
-    workers: Workers,
+    pool: Pool,
     client: Client,
     machine: Machine,
     phase: Phase,
@@ -105,9 +105,9 @@ impl Session {
     pub async fn open(
         printer: &Printer,
         memory: Memory,
-        last: (&Print, PrinterStatus, Option<u8>),
+        last: &Last,
         clock: Clock,
-        workers: &Workers,
+        pool: &Pool,
         resolver: &Resolver,
     ) -> Result<Session, SessionEnd> {
         let way = &printer.connection;
@@ -123,12 +123,13 @@ impl Session {
             .await
             .map_err(|error| words::end(ConnectionKind::Unreachable, error.to_string()))?;
         let login = memory.login.unwrap_or_else(|| Login::new(credentials));
-        let mut machine = memory.machine.unwrap_or_else(|| Machine::new(last.0, last.1, last.2));
+        let mut machine =
+            memory.machine.unwrap_or_else(|| Machine::new(&last.print, last.status, last.progress));
         machine.interrupted();
         let now = clock.now().mono;
         Ok(Session {
             clock,
-            workers: workers.clone(),
+            pool: pool.clone(),
             client: Client::new(address, &way.host, login, LIMITS),
             machine,
             phase: Phase::Resting(now),
@@ -160,7 +161,7 @@ impl Session {
                         clock.sleep_until(deadline).await;
                         None
                     };
-                    let answer = async { Some(answer.recv().await) }.or(late).await;
+                    let answer = async { Some(answer.answer().await) }.or(late).await;
                     self.answered(ask, answer);
                 }
             }
@@ -179,7 +180,7 @@ impl Session {
 
     /// What is carried over to the next session.
     #[must_use]
-    pub fn into_memory(self) -> Memory {
+    pub fn memory(&self) -> Memory {
         Memory { machine: Some(self.machine.clone()), login: Some(self.client.known_login()) }
     }
 
@@ -197,29 +198,25 @@ impl Session {
         }
         let client = self.client.clone();
         let work = move || client.fetch(Method::Get, ask.path(), BODY_BYTES_MAX);
-        match self.workers.run(work) {
+        match self.pool.run(work) {
             Ok(answer) => {
                 self.phase = Phase::Asking { ask, answer, deadline: now.after(ANSWER_WITHIN) };
             }
-            Err(busy) => {
-                let message = format!("the service cannot ask the printer: {busy}");
+            Err(full) => {
+                let message = format!("the service cannot ask the printer: {full}");
                 self.trouble(ask, words::end(ConnectionKind::Busy, message));
             }
         }
     }
 
-    fn answered(
-        &mut self,
-        ask: Ask,
-        answer: Option<Result<Result<Whole, HttpError>, smol::channel::RecvError>>,
-    ) {
+    fn answered(&mut self, ask: Ask, answer: Option<Result<Result<Whole, HttpError>, Lost>>) {
         match answer {
             Some(Ok(Ok(whole))) => self.take(ask, &whole),
             Some(Ok(Err(error))) => {
                 let end = words::failed(&error, self.announced);
                 if error.kind == HttpErrorKind::Auth { self.end(end) } else { self.trouble(ask, end) }
             }
-            Some(Err(_closed)) => {
+            Some(Err(Lost)) => {
                 self.trouble(
                     ask,
                     words::end(ConnectionKind::Protocol, "a request failed inside the service"),

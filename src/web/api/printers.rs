@@ -311,6 +311,11 @@ fn new_printer(body: NewPrinter, api: &Api) -> Result<Printer, ApiError> {
             "The LAN access code is missing; it is on the printer's screen, in the network settings.";
         return Err(ApiError::wrong_shape("connection_config.access_code", message));
     }
+    let secrets = [&connection.password, &connection.api_key];
+    if kind == PrinterType::PrusaLink && secrets.iter().all(|secret| secret.is_none()) {
+        let message = "The PrusaLink password is missing; it is on the printer's screen (Settings, Network, PrusaLink).";
+        return Err(ApiError::wrong_shape("connection_config.password", message));
+    }
     Ok(Printer {
         id: PrinterId(0),
         name: checked_name(body.name.as_deref().unwrap_or_default())?,
