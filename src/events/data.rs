@@ -7,7 +7,7 @@ use crate::model::status::{
     ConnectionKind, ConnectionState, Filament, Nozzle, Plate, PrinterError, PrinterState, PrinterStatus,
     Temperatures,
 };
-use crate::model::{Job, JobId, JobStatus, Printer, PrinterId, PrinterType};
+use crate::model::{Control, ControlKind, Job, JobId, JobStatus, Printer, PrinterId, PrinterType};
 
 payload! {
     /// A printer by id, name and type.
@@ -72,6 +72,10 @@ payload! {
     }
     /// Settings were changed.
     SettingsChanged { keys: Vec<String>, }
+    /// A print that was paused, goes on or was stopped by an order.
+    PrintControlled { printer_id: PrinterId, job_id: Option<JobId>, }
+    /// An order that was not carried out. `command`: pause, resume, stop.
+    ControlFailed { printer_id: PrinterId, command: Control, error: String, kind: ControlKind, }
     /// The service is up.
     ServiceStarted { version: String, previous_shutdown_clean: bool, }
     /// The service is going down.

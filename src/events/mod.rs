@@ -133,6 +133,10 @@ catalogue! {
     MaterialLowStock(MaterialLowStock) "material_low_stock" Durable
         "once, when what is left on a spool falls below its threshold";
     SettingsChanged(SettingsChanged) "settings_changed" Durable "settings were changed by the API";
+    PrintPaused(PrintControlled) "print_paused" Durable "an order to pause was carried out, as the printer's status says";
+    PrintResumed(PrintControlled) "print_resumed" Durable "an order to go on was carried out, as the printer's status says";
+    PrintStopped(PrintControlled) "print_stopped" Durable "an order to stop was carried out, as the printer's status says";
+    PrinterControlFailed(ControlFailed) "printer_control_failed" Durable "an order about a print was not carried out";
     ServiceStarted(ServiceStarted) "service_started" Durable "the service has started";
     ServiceStopping(ServiceStopping) "service_stopping" Durable "the service is about to stop";
 }

@@ -45,6 +45,8 @@ pub struct Recorded {
     pub file_id: Option<FileId>,
     /// Where a browser finds its thumbnail.
     pub thumbnail_url: Option<String>,
+    /// The durable status update, if there was one.
+    pub seq: Option<u64>,
 }
 
 /// Records `transition` and announces what follows from it.
@@ -145,6 +147,7 @@ pub fn apply(txn: &mut Txn<'_>, transition: &Transition) -> Result<Recorded, Sto
         started_at: track.started_at,
         plate: track.plate,
         active: job.as_ref().is_some_and(|job| job.status.is_active()),
+        seq: None,
     };
     let root =
         news.first().map(|(_, job)| job).or(job.as_ref()).map(|job| job.created_seq).filter(|seq| *seq > 0);
@@ -161,7 +164,7 @@ pub fn apply(txn: &mut Txn<'_>, transition: &Transition) -> Result<Recorded, Sto
     if track != before {
         txn.put_track(&track)?;
     }
-    Ok(recorded)
+    Ok(Recorded { seq: cause, ..recorded })
 }
 
 /// Ends the active job of a printer that is being removed: nobody will see its end. Returns its id.

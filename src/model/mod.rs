@@ -2,6 +2,7 @@
 
 pub mod checksum;
 pub mod decimal;
+pub mod control;
 pub mod fetch;
 pub mod file;
 pub mod id;
@@ -14,6 +15,7 @@ pub mod track;
 
 pub use checksum::Checksum;
 pub use decimal::Decimal;
+pub use control::{Control, ControlError, ControlKind};
 pub use fetch::{Fetch, FetchState, Origin, Start, Wanted};
 pub use file::{Content, FetchKind, Figures, FileRecord, FileSource, FileStatus, PlateWork, Work};
 pub use id::{ConsumptionId, FetchId, FileId, JobId, MaterialId, PrinterId};

@@ -46,7 +46,12 @@ async fn attempt(deps: &Deps, printer: &mut Printer) -> Result<(), Trouble> {
                 printer.connection.serial = identity.serial;
                 printer.pin = identity.pin;
             }
-            Some(SessionEvent::Connected(_) | SessionEvent::Report(_)) => return Ok(()),
+            Some(
+                SessionEvent::Connected(_)
+                | SessionEvent::Report(_)
+                | SessionEvent::Taken
+                | SessionEvent::NotTaken(_),
+            ) => return Ok(()),
             Some(SessionEvent::Ended(end)) => return Err((failed_step(end.kind, session.reached()), end)),
         }
     }

@@ -4,25 +4,26 @@
 //! everything else (temperatures, progress) goes to the cell at once and to listeners at most five times a second.
 //! A restart of the task loses the open connection and nothing else.
 
+mod connection;
+mod orders;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use smol::channel::Receiver;
 use smol::future::FutureExt as _;
 
+use super::control::Pending;
 use super::outage::Outage;
 use super::pace::Pace;
 use crate::base::backoff::{Backoff, BackoffConfig};
 use crate::base::clock::{Clock, Mono};
 use crate::base::task::{TaskContext, TaskResult, Wake};
-use crate::events::{
-    Announcer, ConnectionProgress, DisconnectReason, Event, Flow, JobProgress, PrinterDisconnected,
-    PrinterOnly, PrinterRef, StatusUpdate,
-};
+use crate::events::{Announcer, DisconnectReason, Event, Flow, JobProgress, StatusUpdate};
 use crate::jobs::record::{Transition, apply};
 use crate::model::status::{ConnectionKind, ConnectionState, Print, PrinterState, PrinterStatus};
-use crate::model::{MaterialId, Printer, PrinterId};
-use crate::printers::driver::{Identity, SessionEnd, SessionEvent};
+use crate::model::{MaterialId, Printer, PrinterId, PrinterType};
+use crate::printers::driver::SessionEvent;
 use crate::printers::registry::{Command, Entry, Registry};
 use crate::printers::session::{Last, Means, Memory, Session};
 use crate::store::{Read as _, Store, StoreError, Txn};
@@ -129,6 +130,10 @@ struct Watch {
     progress_shown: Option<(u8, Mono)>,
     /// The printer's slots that hold a spool.
     slots: Vec<(u16, MaterialId)>,
+    /// The order under way.
+    order: Option<Pending>,
+    /// The newest durable status update.
+    status_seq: Option<u64>,
 }
 
 impl Watch {
@@ -153,6 +158,8 @@ impl Watch {
             pace: Pace::default(),
             progress_shown: None,
             slots: Vec::new(),
+            order: None,
+            status_seq: None,
         }
     }
 
@@ -201,7 +208,7 @@ impl Watch {
         self.first = true;
         self.signature = None;
         loop {
-            let due = self.show_deadline();
+            let due = self.show_deadline().min(self.order.as_ref().map_or(Mono(u64::MAX), Pending::due));
             let input = {
                 let session = async { Input::Session(session.next().await) };
                 let command = async {
@@ -214,7 +221,23 @@ impl Watch {
             };
             match input {
                 Wake::Stop => return Ok(Next::Stop),
-                Wake::Timer => self.show_if_due(),
+                Wake::Timer => {
+                    self.show_if_due();
+                    self.order_overdue().await?;
+                }
+                Wake::Ready(Input::Command(Command::Control(order, reply))) => {
+                    if self.order(order, reply).await? {
+                        session.control(order);
+                    }
+                }
+                Wake::Ready(Input::Session(SessionEvent::Taken)) => {
+                    if let Some(order) = &mut self.order {
+                        order.taken();
+                    }
+                }
+                Wake::Ready(Input::Session(SessionEvent::NotTaken(error))) => {
+                    self.order_failed(error).await?
+                }
                 Wake::Ready(Input::Command(command)) => {
                     if self.obey(command).await? {
                         self.leave().await?;
@@ -238,7 +261,10 @@ impl Watch {
                         Some(end) => self.failed(end, number, started).await,
                     };
                 }
-                Wake::Ready(Input::Session(SessionEvent::Report(seen))) => self.reported(*seen).await?,
+                Wake::Ready(Input::Session(SessionEvent::Report(seen))) => {
+                    self.reported(*seen).await?;
+                    self.order_seen().await?;
+                }
                 Wake::Ready(Input::Session(SessionEvent::Ended(end))) => {
                     log_odd(&self.printer, session.odd());
                     self.memory = session.into_memory();
@@ -334,206 +360,17 @@ impl Watch {
                 self.show();
                 Ok(false)
             }
+            // While a session is open these do not come here.
+            Command::Control(order, reply) => {
+                self.order(order, reply).await?;
+                Ok(false)
+            }
         }
     }
 
     fn start_over(&mut self) {
         self.outage.over();
         self.backoff = Backoff::new(RETRY);
-    }
-
-    async fn connecting(&mut self, number: u32, is_first: bool) -> Result<(), StoreError> {
-        self.state.connection = ConnectionState::Connecting;
-        if is_first {
-            self.state.status = PrinterStatus::Connecting;
-        }
-        let event = self.progress(ConnectionState::Connecting, number);
-        self.root = None;
-        if is_first {
-            let flow = self.flow.clone();
-            self.root = self
-                .write(move |txn| {
-                    Ok(Some(txn.emit(Event::PrinterConnectionProgress(event), flow.as_ref(), None)))
-                })
-                .await?;
-            self.transition(false).await?;
-        } else {
-            self.deps.announcer.state(Event::PrinterConnectionProgress(event), self.flow.clone());
-        }
-        self.entry.state.set(self.state.clone());
-        Ok(())
-    }
-
-    async fn connected(&mut self, identity: Identity, number: u32, started: Mono) -> Result<(), StoreError> {
-        let mut printer = (*self.printer).clone();
-        if printer.pin.is_none() {
-            printer.pin = identity.pin;
-        }
-        let pinned = printer.pin != self.printer.pin;
-        self.state.connection = ConnectionState::Monitoring;
-        self.state.connection_kind = None;
-        self.state.connection_message = None;
-        let duration_ms = self.deps.clock.now().mono.since(started).as_millis();
-        let steps =
-            [ConnectionState::Connected, ConnectionState::Monitoring].map(|state| ConnectionProgress {
-                duration_ms: u64::try_from(duration_ms).ok(),
-                ..self.progress(state, number)
-            });
-        let (flow, root, stored) = (self.flow.clone(), self.root, printer.clone());
-        self.write(move |txn| {
-            if pinned && let Some(mut current) = txn.printer(stored.id)? {
-                current.pin = stored.pin;
-                txn.put_printer(&current)?;
-            }
-            let [connected, monitoring] = steps;
-            let only = PrinterOnly { printer_id: stored.id };
-            let flow = flow.as_ref();
-            let cause = txn.emit(Event::PrinterConnectionProgress(connected), flow, root);
-            let cause = txn.emit(Event::PrinterConnected(PrinterRef::of(&stored)), flow, Some(cause));
-            let cause = txn.emit(Event::PrinterMonitoringStarted(only), flow, Some(cause));
-            txn.emit(Event::PrinterConnectionProgress(monitoring), flow, Some(cause));
-            Ok(())
-        })
-        .await?;
-        self.printer = Arc::new(printer);
-        self.deps.registry.update(Arc::clone(&self.printer));
-        self.entry.stranger.set(None);
-        self.outage.over();
-        self.connected_at = Some(self.deps.clock.now().mono);
-        Ok(())
-    }
-
-    /// Keeps the serial number that the printer names, unless another printer of the list has it.
-    async fn learn(&mut self, identity: Identity) -> Result<Option<SessionEnd>, StoreError> {
-        let (id, serial, pin) = (self.printer.id, identity.serial, identity.pin);
-        let flow = self.flow.clone();
-        let learnt = self.deps.store.write(move |txn| {
-            if let Some(other) =
-                txn.printers()?.into_iter().find(|other| other.id != id && other.connection.serial == serial)
-            {
-                return Ok::<_, StoreError>(Err(other.name));
-            }
-            let Some(mut printer) = txn.printer(id)? else { return Ok(Err(String::new())) };
-            printer.connection.serial = serial;
-            printer.pin = pin.or(printer.pin);
-            txn.put_printer(&printer)?;
-            txn.emit(Event::PrinterUpdated(PrinterRef::of(&printer)), flow.as_ref(), None);
-            Ok(Ok(printer))
-        });
-        match learnt.await? {
-            Ok(printer) => {
-                self.printer = Arc::new(printer);
-                self.deps.registry.update(Arc::clone(&self.printer));
-                Ok(None)
-            }
-            Err(other) => Ok(Some(SessionEnd {
-                kind: ConnectionKind::WrongSerial,
-                message: format!(
-                    "the printer at this address is in the list already, as {other}; remove one of the two"
-                ),
-                seen: None,
-            })),
-        }
-    }
-
-    async fn failed(&mut self, end: SessionEnd, number: u32, started: Mono) -> Result<Next, StoreError> {
-        let now = self.deps.clock.now().mono;
-        let needs_user = end.kind.needs_user();
-        let retry = if needs_user { RETRY_USER } else { RETRY };
-        let pause = if needs_user {
-            Backoff::new(retry).fail(fastrand::u32(..))
-        } else {
-            self.backoff.fail(fastrand::u32(..))
-        };
-        let durable = self.outage.fail(end.kind, now);
-        let state = if needs_user { ConnectionState::Error } else { ConnectionState::Failed };
-        self.entry.stranger.set(end.seen.clone().filter(|_| end.kind == ConnectionKind::CertificateChanged));
-        let step = |status| ConnectionProgress {
-            kind: Some(end.kind),
-            message: Some(end.message.clone()),
-            retry_in_s: u32::try_from(pause.as_secs()).ok(),
-            duration_ms: u64::try_from(now.since(started).as_millis()).ok(),
-            ..self.progress(status, number)
-        };
-        let mut steps = vec![step(ConnectionState::Failed)];
-        if needs_user {
-            steps.push(step(ConnectionState::Error));
-        }
-        let (flow, root) = (self.flow.clone(), self.root);
-        if durable {
-            log::warn!("{}: {}", self.printer.id, end.message);
-            self.write(move |txn| {
-                let mut cause = root;
-                for step in steps {
-                    cause = Some(txn.emit(Event::PrinterConnectionProgress(step), flow.as_ref(), cause));
-                }
-                Ok(())
-            })
-            .await?;
-        } else {
-            for step in steps {
-                self.deps.announcer.state(Event::PrinterConnectionProgress(step), flow.clone());
-            }
-        }
-        self.unreachable(state, Some(end.kind), Some(end.message)).await?;
-        Ok(Next::Rest(Some(now.after(pause))))
-    }
-
-    /// The connection is over: says so once, and shows the printer as offline.
-    async fn disconnected(&mut self, reason: DisconnectReason) -> Result<(), StoreError> {
-        let (id, name, flow) = (self.printer.id, self.printer.name.clone(), self.flow.clone());
-        self.write(move |txn| {
-            let cause = txn.emit(
-                Event::PrinterMonitoringStopped(PrinterOnly { printer_id: id }),
-                flow.as_ref(),
-                None,
-            );
-            let event = PrinterDisconnected { printer_id: id, name, reason };
-            txn.emit(Event::PrinterDisconnected(event), flow.as_ref(), Some(cause));
-            Ok(())
-        })
-        .await?;
-        let (kind, message) = (self.state.connection_kind, self.state.connection_message.take());
-        let state = if reason == DisconnectReason::Requested {
-            ConnectionState::Disconnected
-        } else {
-            ConnectionState::Failed
-        };
-        self.unreachable(state, kind, message).await
-    }
-
-    /// Shows the printer as offline, with its last words and their age.
-    async fn unreachable(
-        &mut self,
-        connection: ConnectionState,
-        kind: Option<ConnectionKind>,
-        message: Option<String>,
-    ) -> Result<(), StoreError> {
-        self.state.connection = connection;
-        self.state.connection_kind = kind;
-        self.state.connection_message = message;
-        if !self.offline_recorded || self.state.status != PrinterStatus::Offline {
-            self.state.status = PrinterStatus::Offline;
-            self.transition(false).await?;
-            self.offline_recorded = true;
-        }
-        self.entry.state.set(self.state.clone());
-        Ok(())
-    }
-
-    /// Ends the connection, if there is one, when the watch ends or the user wants it. A printer that was removed from
-    /// the table says nothing more: its end is in the transaction that removed it.
-    async fn leave(&mut self) -> Result<(), StoreError> {
-        if self.deps.registry.get(self.printer.id).is_none() {
-            return Ok(());
-        }
-        if self.state.connection == ConnectionState::Monitoring {
-            let reason = if self.wanted { DisconnectReason::Shutdown } else { DisconnectReason::Requested };
-            self.disconnected(reason).await?;
-        } else if !self.wanted {
-            self.unreachable(ConnectionState::Disconnected, None, None).await?;
-        }
-        Ok(())
     }
 
     async fn reported(&mut self, seen: crate::model::status::Observation) -> Result<(), StoreError> {
@@ -607,6 +444,7 @@ impl Watch {
         self.state.file_id = recorded.file_id;
         self.state.thumbnail_url = recorded.thumbnail_url;
         self.join_file();
+        self.status_seq = recorded.seq.or(self.status_seq);
         Ok(())
     }
 
@@ -663,18 +501,6 @@ impl Watch {
             self.deps
                 .announcer
                 .state(Event::JobProgressUpdated(event), Some(crate::jobs::record::flow_of(job_id)));
-        }
-    }
-
-    fn progress(&self, status: ConnectionState, attempt: u32) -> ConnectionProgress {
-        ConnectionProgress {
-            printer_id: self.printer.id,
-            status,
-            kind: None,
-            message: None,
-            attempt,
-            retry_in_s: None,
-            duration_ms: None,
         }
     }
 }

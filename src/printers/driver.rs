@@ -1,5 +1,6 @@
 //! What every driver gives, whatever it speaks to its printer: a session that is asked for its next event.
 
+use crate::model::ControlError;
 use crate::model::status::{ConnectionKind, Observation};
 use crate::net::tls::Pin;
 
@@ -21,6 +22,10 @@ pub enum SessionEvent {
     SerialLearnt(Identity),
     /// A report was merged: the newest state.
     Report(Box<Observation>),
+    /// The printer has taken the last order; whether it carries it out is seen in its reports.
+    Taken,
+    /// The printer has not taken the last order.
+    NotTaken(ControlError),
     /// The session is over.
     Ended(SessionEnd),
 }

@@ -8,7 +8,7 @@ use smol::channel::{Receiver, Sender};
 use super::driver::Identity;
 use super::slots::Slots;
 use crate::base::latest::Latest;
-use crate::model::{FileId, JobId, Printer, PrinterId, PrinterState};
+use crate::model::{Control, ControlError, FileId, JobId, Printer, PrinterId, PrinterState};
 
 /// Printers that can be watched: twice what the largest workshop of the requirements has.
 pub const PRINTERS_MAX: usize = 32;
@@ -27,6 +27,8 @@ pub enum Command {
     /// The printer's state was changed in the store (plate cleared, spool in a slot), or its print's file became known: show
     /// it.
     Refresh,
+    /// Order the printer to do something about its print; replies go through the channel.
+    Control(Control, Sender<Reply>),
 }
 
 /// What became known of a print's file since its start: shown with the printer's state while it is at that print.
@@ -39,6 +41,20 @@ pub struct PrintFile {
     /// Where a browser finds a picture of it.
     pub thumbnail_url: Option<String>,
 }
+
+/// What is told to whoever gave an order. `Done` or `Failed` is the last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The printer has taken it.
+    Taken,
+    /// Its status shows it carried out, for the print of this job.
+    Done(Option<JobId>),
+    /// It was not carried out.
+    Failed(ControlError),
+}
+
+/// Replies to one order.
+pub const REPLIES_MAX: usize = 2;
 
 /// One watched printer.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use super::prusalink;
 use crate::base::clock::Clock;
 use crate::base::pool::{Limits, Pool};
 use crate::model::status::{Print, PrinterStatus};
-use crate::model::{Printer, PrinterType};
+use crate::model::{Control, Printer, PrinterType};
 use crate::net::mqtt::MqttHandle;
 use crate::net::resolve::Resolver;
 
@@ -97,6 +97,14 @@ impl Session {
         match self {
             Session::Bambu(session) => session.next().await,
             Session::Prusa(session) => session.next().await,
+        }
+    }
+
+    /// Gives an order for the print that is on; the answer is an event of the session. At most one at a time.
+    pub fn control(&mut self, order: Control) {
+        match self {
+            Session::Bambu(session) => session.control(order),
+            Session::Prusa(session) => session.control(order),
         }
     }
 

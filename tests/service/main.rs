@@ -25,7 +25,9 @@ mod printers;
 
 mod connection;
 mod materials;
+mod control;
 mod prints;
+mod prusa;
 mod restarts;
 mod silence;
 mod stream;

@@ -1,5 +1,6 @@
 //! Bambu Lab printers on the LAN: MQTT over TLS for status (facts: report merging, states, models).
 
+mod control;
 pub mod files;
 pub mod liveness;
 mod observe;

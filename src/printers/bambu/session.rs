@@ -9,11 +9,11 @@ use std::time::Duration;
 use smol::future::FutureExt as _;
 
 use super::liveness::{Act, Liveness};
-use super::{Kind, Reports, words};
+use super::{Kind, Reports, control, words};
 use crate::base::clock::{Clock, Mono};
 use crate::base::secret::Secret;
-use crate::model::Printer;
 use crate::model::status::ConnectionKind;
+use crate::model::{Control, ControlError, ControlKind, Printer};
 use crate::net::mqtt::{ConnectOptions, MqttEvent, MqttHandle, MqttLink};
 use crate::net::resolve::Resolver;
 use crate::net::tls::{self, Observed, PeerPolicy, TlsVersions};
@@ -50,6 +50,10 @@ pub struct Session {
     /// When partial reports count without a full one.
     partial_from: Option<Mono>,
     pending: VecDeque<SessionEvent>,
+    /// The number of the last order, and whether its answer is waited for.
+    order: Option<(u32, bool)>,
+    /// The health message of refused orders was shown before the order.
+    refusal_shown: bool,
 }
 
 impl Session {
@@ -101,6 +105,8 @@ impl Session {
             whole: false,
             partial_from: None,
             pending: VecDeque::new(),
+            order: None,
+            refusal_shown: false,
         })
     }
 
@@ -131,6 +137,29 @@ impl Session {
                 }
                 None => self.act(),
             }
+        }
+    }
+
+    /// Gives an order for the print that is on. What the printer answers is an event: [`SessionEvent::Taken`] or
+    /// [`SessionEvent::NotTaken`]; some firmware answers nothing.
+    pub fn control(&mut self, order: Control) {
+        let sequence = control::next_sequence(self.order.map(|(last, _)| last));
+        self.order = Some((sequence, true));
+        self.refusal_shown = control::is_refused_by_health(&self.reports.observe().errors);
+        let request = topic(self.serial.as_deref(), "request");
+        if self.link.publish(&request, control::payload(order, sequence)).is_err() {
+            let message = "the service could not send the order; try again in a few seconds";
+            self.answered(Err(ControlError::new(ControlKind::Refused, message)));
+        }
+    }
+
+    fn answered(&mut self, answer: Result<(), ControlError>) {
+        if let Some((_, waiting @ true)) = &mut self.order {
+            *waiting = false;
+            self.pending.push_back(match answer {
+                Ok(()) => SessionEvent::Taken,
+                Err(error) => SessionEvent::NotTaken(error),
+            });
         }
     }
 
@@ -176,6 +205,11 @@ impl Session {
             }
             MqttEvent::Message { payload } => {
                 let applied = self.reports.apply(&payload);
+                if let (Kind::Other, Some((sequence, true))) = (applied.kind, self.order)
+                    && let Some(answer) = control::answer(&payload, sequence)
+                {
+                    self.answered(answer);
+                }
                 self.odd.fields += u64::from(applied.odd);
                 self.odd.malformed += u64::from(applied.kind == Kind::Malformed);
                 self.whole |= applied.kind == Kind::Full;
@@ -210,7 +244,12 @@ impl Session {
             self.pending
                 .push_back(SessionEvent::Connected(Identity { serial: self.serial.clone(), ..identity }));
         }
-        self.pending.push_back(SessionEvent::Report(Box::new(self.reports.observe())));
+        let seen = self.reports.observe();
+        if !self.refusal_shown && control::is_refused_by_health(&seen.errors) {
+            self.refusal_shown = true;
+            self.answered(Err(control::not_permitted()));
+        }
+        self.pending.push_back(SessionEvent::Report(Box::new(seen)));
     }
 
     fn learn_serial(&mut self) {

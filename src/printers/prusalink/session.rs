@@ -16,8 +16,8 @@ use super::state::{Boot, Machine};
 use super::{REALM, credentials, words};
 use crate::base::clock::{Clock, Mono};
 use crate::base::pool::{Lost, Pool, Running};
-use crate::model::Printer;
 use crate::model::status::ConnectionKind;
+use crate::model::{Control, ControlError, ControlKind, Printer};
 use crate::net::http::digest::Challenge;
 use crate::net::http::login::Login;
 use crate::net::http::{Client, HttpError, HttpErrorKind, Limits, Method, Whole};
@@ -32,6 +32,10 @@ pub const POLL_EVERY: Duration = Duration::from_secs(8);
 const PAUSE_MIN: Duration = Duration::from_secs(2);
 /// For a request and all its repetitions. Answers of some seconds are usual while a printer writes to its stick.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// After an order was taken the printer is asked a few times sooner, to see it carried out.
+const LOOK_AFTER: Duration = Duration::from_millis(1500);
+/// So many times.
+const LOOKS: u8 = 4;
 /// Requests that fail in a row before a printer that answered is given up: after at most 54 s, within the 90 s that are
 /// promised.
 const FAILURES_MAX: u32 = 3;
@@ -59,15 +63,27 @@ enum Ask {
     Info,
     Status,
     Job,
+    /// An order for the print of this number.
+    Order(Control, u64),
 }
 
 impl Ask {
-    fn path(self) -> &'static str {
+    fn path(self) -> String {
         match self {
-            Ask::Version => "/api/version",
-            Ask::Info => "/api/v1/info",
-            Ask::Status => "/api/v1/status",
-            Ask::Job => "/api/v1/job",
+            Ask::Version => "/api/version".to_owned(),
+            Ask::Info => "/api/v1/info".to_owned(),
+            Ask::Status => "/api/v1/status".to_owned(),
+            Ask::Job => "/api/v1/job".to_owned(),
+            Ask::Order(Control::Stop, id) => format!("/api/v1/job/{id}"),
+            Ask::Order(order, id) => format!("/api/v1/job/{id}/{}", order.name()),
+        }
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Ask::Version | Ask::Info | Ask::Status | Ask::Job => Method::Get,
+            Ask::Order(Control::Pause | Control::Resume, _) => Method::Put,
+            Ask::Order(Control::Stop, _) => Method::Delete,
         }
     }
 }
@@ -93,6 +109,10 @@ pub struct Session {
     expected_serial: Option<String>,
     announced: bool,
     failures: u32,
+    /// An order that waits for the request under way.
+    order: Option<Control>,
+    /// Polls that come sooner, see [`LOOK_AFTER`].
+    looks: u8,
     odd: OddCounts,
     pending: VecDeque<SessionEvent>,
 }
@@ -139,6 +159,8 @@ impl Session {
             expected_serial: way.serial.clone(),
             announced: false,
             failures: 0,
+            order: None,
+            looks: 0,
             odd: OddCounts::default(),
             pending: VecDeque::new(),
         })
@@ -151,10 +173,13 @@ impl Session {
                 return event;
             }
             match &self.phase {
-                Phase::Resting(due) => {
-                    self.clock.sleep_until(*due).await;
-                    self.ask();
-                }
+                Phase::Resting(due) => match self.order.take() {
+                    Some(order) => self.give(order),
+                    None => {
+                        self.clock.sleep_until(*due).await;
+                        self.ask();
+                    }
+                },
                 Phase::Asking { ask, answer, deadline } => {
                     let (ask, clock, deadline) = (*ask, &self.clock, *deadline);
                     let late = async {
@@ -174,8 +199,13 @@ impl Session {
         match self.next {
             Ask::Version => "login",
             Ask::Info => "serial",
-            Ask::Status | Ask::Job => "first_report",
+            Ask::Status | Ask::Job | Ask::Order(..) => "first_report",
         }
+    }
+
+    /// Gives an order for the print that is on. The answer is an event: [`SessionEvent::Taken`] or [`SessionEvent::NotTaken`].
+    pub fn control(&mut self, order: Control) {
+        self.order = Some(order);
     }
 
     /// What is carried over to the next session.
@@ -190,6 +220,39 @@ impl Session {
         self.odd
     }
 
+    fn give(&mut self, order: Control) {
+        match self.machine.job_id() {
+            Some(id) => self.follow_with(Ask::Order(order, id)),
+            None => self.not_taken(ControlKind::WrongState, "the printer is at no print that it names"),
+        }
+    }
+
+    /// The answer to an order, or its failure to come.
+    fn ordered(&mut self, order: Control, answer: Result<u16, (ControlKind, String)>) {
+        match answer {
+            Ok(200..=299) => {
+                if order == Control::Stop {
+                    self.machine.stopped_by_us();
+                }
+                self.looks = LOOKS;
+                self.pending.push_back(SessionEvent::Taken);
+            }
+            Ok(404 | 409) => self.not_taken(
+                ControlKind::WrongState,
+                "the printer says that its print is not in a state for this; look at its screen",
+            ),
+            Ok(code) => {
+                self.not_taken(ControlKind::Refused, &format!("the printer refuses with the status {code}"));
+            }
+            Err((kind, message)) => self.not_taken(kind, &message),
+        }
+        self.rest();
+    }
+
+    fn not_taken(&mut self, kind: ControlKind, message: &str) {
+        self.pending.push_back(SessionEvent::NotTaken(ControlError::new(kind, message)));
+    }
+
     fn ask(&mut self) {
         let ask = self.next;
         let now = self.clock.now().mono;
@@ -197,19 +260,34 @@ impl Session {
             self.begun = now;
         }
         let client = self.client.clone();
-        let work = move || client.fetch(Method::Get, ask.path(), BODY_BYTES_MAX);
+        let work = move || client.fetch(ask.method(), &ask.path(), BODY_BYTES_MAX);
         match self.pool.run(work) {
             Ok(answer) => {
                 self.phase = Phase::Asking { ask, answer, deadline: now.after(ANSWER_WITHIN) };
             }
             Err(full) => {
                 let message = format!("the service cannot ask the printer: {full}");
+                if let Ask::Order(order, _) = ask {
+                    return self.ordered(order, Err((ControlKind::Refused, message)));
+                }
                 self.trouble(ask, words::end(ConnectionKind::Busy, message));
             }
         }
     }
 
     fn answered(&mut self, ask: Ask, answer: Option<Result<Result<Whole, HttpError>, Lost>>) {
+        if let Ask::Order(order, _) = ask {
+            let answer = match answer {
+                Some(Ok(Ok(whole))) => Ok(whole.status),
+                Some(Ok(Err(error))) => Err((words::order(error.kind), error.message)),
+                Some(Err(lost)) => Err((ControlKind::Refused, lost.to_string())),
+                None => {
+                    self.renew();
+                    Err((ControlKind::Timeout, "the printer has not answered in time".to_owned()))
+                }
+            };
+            return self.ordered(order, answer);
+        }
         match answer {
             Some(Ok(Ok(whole))) => self.take(ask, &whole),
             Some(Ok(Err(error))) => {
@@ -244,7 +322,7 @@ impl Session {
                 (200, Some(Peer::PrusaLink(_))) => self.follow_with(Ask::Info),
                 (200, Some(Peer::Other(program))) => self.end(words::stranger(&program)),
                 (200, None) => self.end(words::stranger("")),
-                _ => self.trouble(ask, words::status(code, ask.path())),
+                _ => self.trouble(ask, words::status(code, &ask.path())),
             },
             Ask::Info => {
                 // An older version without this page is a printer without a serial number.
@@ -270,7 +348,7 @@ impl Session {
                             "the printer's status cannot be read; it is asked again",
                         )
                     } else {
-                        words::status(code, ask.path())
+                        words::status(code, &ask.path())
                     };
                     return if end.kind == ConnectionKind::Auth {
                         self.end(end)
@@ -293,6 +371,8 @@ impl Session {
                 self.machine.job(job);
                 self.report();
             }
+            // See `ordered`.
+            Ask::Order(..) => {}
         }
     }
 
@@ -316,7 +396,10 @@ impl Session {
     fn rest(&mut self) {
         let now = self.clock.now().mono;
         self.next = if self.announced { Ask::Status } else { Ask::Version };
-        self.phase = Phase::Resting(self.begun.after(POLL_EVERY).max(now.after(PAUSE_MIN)));
+        let usual = self.begun.after(POLL_EVERY).max(now.after(PAUSE_MIN));
+        let due = if self.looks > 0 { now.after(LOOK_AFTER) } else { usual };
+        self.looks = self.looks.saturating_sub(1);
+        self.phase = Phase::Resting(due);
     }
 
     /// A request failed: the printer is given up, or asked again at its time.

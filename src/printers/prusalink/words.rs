@@ -1,5 +1,6 @@
 //! Trouble with a connection in the contract's kinds, and in words that say what to do.
 
+use crate::model::ControlKind;
 use crate::model::status::ConnectionKind;
 use crate::net::http::{HttpError, HttpErrorKind};
 use crate::printers::driver::SessionEnd;
@@ -60,6 +61,19 @@ pub fn status(code: u16, path: &str) -> SessionEnd {
             ConnectionKind::Protocol,
             format!("the printer answers {path} with the status {code}; switch it off and on"),
         ),
+    }
+}
+
+/// Why an order could not be given.
+pub fn order(kind: HttpErrorKind) -> ControlKind {
+    match kind {
+        HttpErrorKind::Unreachable | HttpErrorKind::Refused => ControlKind::Offline,
+        HttpErrorKind::Silent | HttpErrorKind::Interrupted => ControlKind::Timeout,
+        HttpErrorKind::Auth
+        | HttpErrorKind::Protocol
+        | HttpErrorKind::TooLarge
+        | HttpErrorKind::BadRequest
+        | HttpErrorKind::Cancelled => ControlKind::Refused,
     }
 }
 

@@ -4,6 +4,7 @@
 //! bounded wires with a reply and a deadline. Nothing here knows a vendor's protocol.
 
 mod consumption;
+mod control;
 mod events;
 pub mod guard;
 mod health;
@@ -88,6 +89,9 @@ pub fn routes<C: Connection + 'static>(router: Router<C>, api: &Arc<Api>) -> Rou
         .api(Method::Post, "/printers/{id}/connect", with(printers::connect))
         .api(Method::Post, "/printers/{id}/disconnect", with(printers::disconnect))
         .api(Method::Post, "/printers/{id}/trust", with(printers::trust))
+        .api(Method::Post, "/printers/{id}/pause", with(control::pause))
+        .api(Method::Post, "/printers/{id}/resume", with(control::resume))
+        .api(Method::Post, "/printers/{id}/stop", with(control::stop))
         .api(Method::Post, "/printers/{id}/plate-cleared", with(printers::plate_cleared))
         .api(Method::Get, "/jobs", with(jobs::list))
         .api(Method::Post, "/jobs", with(jobs::add))

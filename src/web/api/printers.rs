@@ -432,7 +432,7 @@ fn stored(api: &Api, id: &str) -> Result<Printer, ApiError> {
     api.store.read_blocking(|view| view.printer(id))?.ok_or_else(missing)
 }
 
-fn watched(api: &Api, id: &str) -> Result<(Printer, Entry), ApiError> {
+pub(super) fn watched(api: &Api, id: &str) -> Result<(Printer, Entry), ApiError> {
     let printer = stored(api, id)?;
     match api.registry.get(printer.id) {
         Some(entry) => Ok((printer, entry)),
@@ -444,7 +444,7 @@ fn state_of(api: &Api, id: PrinterId) -> Arc<PrinterState> {
     api.registry.get(id).map_or_else(Default::default, |entry| entry.state.get())
 }
 
-fn tell(entry: &Entry, command: Command) -> Result<(), ApiError> {
+pub(super) fn tell(entry: &Entry, command: Command) -> Result<(), ApiError> {
     if entry.command(command) {
         Ok(())
     } else {
