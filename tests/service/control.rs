@@ -44,7 +44,7 @@ fn names(events: &[Value]) -> Vec<String> {
 fn bambu_printing(developer: bool) -> (bambu::Printer, Service, String) {
     let model = Model::P1s;
     let config = bambu::Config {
-        developer_mode: developer,
+        is_developer_mode: developer,
         ..bambu::Config::manual(model, &printers::serial(model, 1), printers::CODE)
     };
     let printer = bambu::Printer::start(config).unwrap();
@@ -52,6 +52,7 @@ fn bambu_printing(developer: bool) -> (bambu::Printer, Service, String) {
     let id = service.watch(&printer);
     printers::begin(&printer, printers::plan("Cube", Source::Lan));
     service.until(&id, "it prints", |view| view["status"] == "printing");
+    printers::order(&printer, bambu::Command::SetFactor { factor: 10.0 });
     (printer, service, id)
 }
 

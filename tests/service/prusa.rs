@@ -330,8 +330,9 @@ fn a_wrong_password_needs_a_person_and_a_corrected_one_is_tried_at_once() {
     // The password is changed at the printer.
     order(&printer, Command::SetPassword { password: "another-one".into() });
     service.pass(Duration::from_secs(10));
-    let view = service.until(&id, "it is refused", |view| view["connection"]["kind"] == "auth");
-    assert_eq!(view["status"], "offline", "{view}");
+    service.pass(Duration::from_secs(5));
+    let view = service.until(&id, "it is refused", |view| view["connection"]["status"] == "error");
+    assert_eq!((&view["status"], &view["connection"]["kind"]), (&json!("offline"), &json!("auth")), "{view}");
     assert_eq!(printer.observations().wrong_keys, 0, "never in clear after a digest was taken");
     contract::check(&service.journal());
 }
