@@ -1,8 +1,8 @@
 //! Plain data: identifiers, units, printers, jobs. No input or output, no waiting, no vendor words.
 
 pub mod checksum;
-pub mod decimal;
 pub mod control;
+pub mod decimal;
 pub mod fetch;
 pub mod file;
 pub mod id;
@@ -14,8 +14,8 @@ pub mod text;
 pub mod track;
 
 pub use checksum::Checksum;
-pub use decimal::Decimal;
 pub use control::{Control, ControlError, ControlKind};
+pub use decimal::Decimal;
 pub use fetch::{Fetch, FetchState, Origin, Start, Wanted};
 pub use file::{Content, FetchKind, Figures, FileRecord, FileSource, FileStatus, PlateWork, Work};
 pub use id::{ConsumptionId, FetchId, FileId, JobId, MaterialId, PrinterId};

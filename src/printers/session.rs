@@ -39,7 +39,7 @@ pub enum Memory {
     #[default]
     Empty,
     /// The merged reports of a Bambu printer.
-    Bambu(bambu::Reports),
+    Bambu(Box<bambu::Reports>),
     /// What is known of a Prusa printer.
     Prusa(Box<prusalink::Memory>),
 }
@@ -77,7 +77,7 @@ impl Session {
         let clock = means.clock.clone();
         match printer.kind {
             PrinterType::BambuLab => {
-                let reports = if let Memory::Bambu(reports) = memory { reports } else { Default::default() };
+                let reports = if let Memory::Bambu(reports) = memory { *reports } else { Default::default() };
                 let session =
                     bambu::Session::open(printer, reports, clock, &means.mqtt, &means.resolver).await?;
                 Ok(Session::Bambu(Box::new(session)))
@@ -121,7 +121,7 @@ impl Session {
     #[must_use]
     pub fn into_memory(self) -> Memory {
         match self {
-            Session::Bambu(session) => Memory::Bambu(session.into_reports()),
+            Session::Bambu(session) => Memory::Bambu(Box::new(session.into_reports())),
             Session::Prusa(session) => Memory::Prusa(Box::new(session.memory())),
         }
     }

@@ -24,8 +24,8 @@ mod peers;
 mod printers;
 
 mod connection;
-mod materials;
 mod control;
+mod materials;
 mod prints;
 mod prusa;
 mod restarts;

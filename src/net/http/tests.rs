@@ -14,8 +14,10 @@ const LIMITS: Limits = Limits {
     whole: Some(Duration::from_secs(20)),
 };
 
+type Script = Box<dyn Fn(&mut TcpStream) + Send>;
+
 /// Plays one connection after the other: each script gets the heads of requests and writes what it likes.
-fn peer(scripts: Vec<Box<dyn Fn(&mut TcpStream) + Send>>) -> (SocketAddr, JoinHandle<()>) {
+fn peer(scripts: Vec<Script>) -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let thread = std::thread::spawn(move || {

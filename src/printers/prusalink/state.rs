@@ -189,7 +189,7 @@ impl Machine {
                     let same_boot = known.boot.is_some() && known.boot == boot;
                     let went_back = went_back(known, line.printing_s, line.progress);
                     let unknown_boot = known.boot.is_none() || boot.is_none();
-                    known.doubtful |= !same_boot && !(steady && unknown_boot);
+                    known.doubtful |= !(same_boot || steady && unknown_boot);
                     !same_boot && went_back
                 }
                 (None, _) => known.over,
