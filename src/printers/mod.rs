@@ -5,5 +5,5 @@ pub mod driver;
 mod fields;
 pub mod prusalink;
 pub mod registry;
-pub mod slots;
 pub mod session;
+pub mod slots;

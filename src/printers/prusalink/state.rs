@@ -7,6 +7,7 @@
 //! print after a power cut. The key stays the one of the print's beginning, whatever the boot becomes.
 
 use super::parse::{File, Job, State, Status};
+use crate::model::fetch::{Origin, Start};
 use crate::model::status::{
     Nozzle, Observation, Print, PrintKind, PrinterError, PrinterStatus, Temperatures,
 };
@@ -165,6 +166,7 @@ impl Machine {
             running: status == PrinterStatus::Printing,
             cancelled: status == PrinterStatus::Cancelled
                 || status == PrinterStatus::Idle && self.stopped_by_us,
+            start: self.start(),
             print: self.print(),
             temperature,
             nozzles: if latest.nozzle.is_some() { vec![nozzle] } else { Vec::new() },
@@ -264,6 +266,11 @@ impl Machine {
             (S::Preparing | S::Printing | S::Paused, None) => kind(PrintKind::User),
             _ => Print::default(),
         }
+    }
+
+    fn start(&self) -> Start {
+        let print = self.print();
+        Start { title: print.name, file: print.file, plate: None, origin: Origin::Local }
     }
 
     fn errors(&self) -> Vec<PrinterError> {
