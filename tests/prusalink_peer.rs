@@ -25,7 +25,7 @@ fn it_prints_a_small_file_from_idle_to_finished() {
     assert_eq!(peer.request("GET", "/api/v1/job").status, 204);
 
     let name = "Würfel 100 %.gcode";
-    let content = file(150);
+    let content = file(300);
     peer.put(name, content.as_bytes());
     let file = peer.request("GET", &file_target(name)).json();
     assert_eq!(
@@ -40,7 +40,7 @@ fn it_prints_a_small_file_from_idle_to_finished() {
     peer.wait_for_state("FINISHED");
     let commands = peer.printer.commands();
     assert!(
-        commands.iter().filter(|command| command.starts_with("G1 X")).count() >= 150,
+        commands.iter().filter(|command| command.starts_with("G1 X")).count() >= 300,
         "{}",
         commands.len()
     );

@@ -255,6 +255,7 @@ fn prusa_config<'a>(
     config.serial = serial;
     config.name = format!("{} {number}", model.product_name());
     config.files = prusa::fleet::files();
+    config.bytes_per_s = Some(prusa::fleet::BYTES_PER_S);
     if let Some(port) = parts.next() {
         config.port = port.parse().map_err(|_| format!("--printer: {port:?} is no port number"))?;
     }

@@ -6,6 +6,8 @@ use super::content::{NewFile, Recipe};
 use super::model::Model;
 use super::scenario::{Cue, Scene};
 
+/// How fast they send: somewhere between what people measured and what the Wi-Fi chip can do.
+pub const BYTES_PER_S: u64 = 200_000;
 /// The models in the order in which a fleet has them.
 const MODELS: [Model; 6] = [Model::Mk4, Model::Mini, Model::Xl, Model::CoreOne, Model::Mk4s, Model::Mk35];
 
@@ -26,8 +28,7 @@ fn config(index: usize, factor: f64, first_port: u16) -> Config {
     let offset = u16::try_from(index).unwrap_or(0);
     config.port = if first_port == 0 { 0 } else { first_port.saturating_add(offset) };
     config.files = files();
-    // Somewhere between what people measured and what the Wi-Fi chip can do.
-    config.bytes_per_s = Some(200_000);
+    config.bytes_per_s = Some(BYTES_PER_S);
     (config.prelude, config.scenes) = if index.is_multiple_of(2) { printing() } else { finished() };
     config
 }
