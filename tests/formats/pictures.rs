@@ -101,6 +101,27 @@ fn a_picture_that_fits_and_lacks_its_end_still_has_all_sizes() {
     assert_eq!(shapes(&made), [(128, 17), (150, 20), (150, 20)]);
 }
 
+/// Found by fuzzing: the decoder stumbled over colours that are finer than the brightness.
+#[test]
+fn a_jpeg_with_unusual_components_is_refused_before_it_is_decoded() {
+    let good = files::jpeg(24, 16, false);
+    let frame = good.windows(2).position(|bytes| bytes == [0xFF, 0xC0]).unwrap();
+    assert_eq!(good[frame + 9], 3);
+    for (component, sampling) in [(2, 0x21), (1, 0x12), (2, 0x22), (0, 0x11), (0, 0x41), (0, 0x00), (1, 0x00)]
+    {
+        let mut bytes = good.clone();
+        bytes[frame + 11 + 3 * component] = sampling;
+        let result = Renditions::of(&bytes);
+        if (component, sampling) != (0, 0x11) {
+            assert_eq!(result.unwrap_err().kind, Kind::Unsupported, "{component} {sampling:#x}");
+        }
+    }
+    // Four colours are for printing presses.
+    let mut four = good;
+    four[frame + 9] = 4;
+    assert_eq!(Renditions::of(&four).unwrap_err().kind, Kind::Unsupported);
+}
+
 #[test]
 fn damage_and_excess_have_their_kinds() {
     let good = files::png(300, 200);

@@ -47,6 +47,8 @@ pub(crate) struct JpegFrame {
     pub width: u32,
     pub height: u32,
     pub progressive: bool,
+    /// Whether it is gray, or colours of which none is finer than the brightness: what every camera and slicer writes.
+    pub usual: bool,
 }
 
 pub(crate) fn jpeg_frame(bytes: &[u8]) -> Option<JpegFrame> {
@@ -74,12 +76,29 @@ pub(crate) fn jpeg_frame(bytes: &[u8]) -> Option<JpegFrame> {
                 height: u32::from(be16(bytes, at.checked_add(5)?)?),
                 width: u32::from(be16(bytes, at.checked_add(7)?)?),
                 progressive: marker != 0xC0 && marker != 0xC1,
+                usual: usual_components(bytes, at.checked_add(9)?),
             });
         }
         if length < 2 {
             return None;
         }
         at = at.checked_add(2)?.checked_add(length)?;
+    }
+}
+
+/// Looks at the components of a frame: one, or three of which the first has at most twice the resolution of the others
+/// in each direction.
+fn usual_components(bytes: &[u8], at: usize) -> bool {
+    let sampling = |number: usize| {
+        let place = at.checked_add(1 + 3 * number + 1)?;
+        bytes.get(place).map(|byte| (byte >> 4, byte & 15))
+    };
+    let Some(first) = sampling(0) else { return false };
+    let small = |factor: u8| matches!(factor, 1 | 2);
+    match bytes.get(at) {
+        Some(1) => small(first.0) && small(first.1),
+        Some(3) => small(first.0) && small(first.1) && [sampling(1), sampling(2)] == [Some((1, 1)); 2],
+        _ => false,
     }
 }
 
