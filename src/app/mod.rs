@@ -28,14 +28,16 @@ use self::supervisor::Supervisor;
 use crate::base::clock::{Clock, within};
 use crate::base::task::{Board, Stop, Wake};
 use crate::config::PrinterEntry;
+use crate::discovery;
 use crate::downloads::Desk;
 use crate::events::{Announcer, Event, EventBus, ServiceStarted, ServiceStopping};
+use crate::library::{Library, LibraryConfig, follow, keep};
 use crate::monitor::{summary, watch};
 use crate::net::mqtt::MqttThread;
 use crate::net::resolve::Resolver;
 use crate::printers::registry::{ORDERS_MAX, Registry};
 use crate::printers::session::{Means, http_pool};
-use crate::store::{Read as _, Store, StoreError, StoreOptions};
+use crate::store::{Blobs, Read as _, Store, StoreError, StoreOptions};
 use crate::web::api::Api;
 use crate::web::api::guard::Guard;
 use crate::web::server::SlowLane;
@@ -62,6 +64,8 @@ pub struct Options {
     pub names: Vec<String>,
     /// Events that the journal keeps.
     pub journal_max: u64,
+    /// The library, and what files may take of the card.
+    pub library: LibraryConfig,
     /// Printers of the configuration file, added where the list does not have them.
     pub printers: Vec<PrinterEntry>,
     /// Who may do what on the page and the API.
@@ -178,8 +182,18 @@ pub struct Handles {
 /// # Errors
 /// When it cannot start, or had to end itself; the service manager starts it afresh then.
 pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
-    let Options { data_dir, listener, names, journal_max, printers: entries, guard, clock, manager, board } =
-        options;
+    let Options {
+        data_dir,
+        listener,
+        names,
+        journal_max,
+        library,
+        printers: entries,
+        guard,
+        clock,
+        manager,
+        board,
+    } = options;
     let started = clock.now();
 
     // The store announces what it has committed; the announcer passes it on.
@@ -211,8 +225,24 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         announcer: announcer.clone(),
         registry: registry.clone(),
     };
+    let blobs = Blobs::open(&data_dir)
+        .map_err(|source| AppError::Start { what: "the directories of the files", source })?;
+    keep::sweep(&store, &blobs)?;
+    let library = Library::new(store.clone(), blobs, library);
     let (orders, wire) = smol::channel::bounded(ORDERS_MAX);
-    let figures = probe::Figures::new(data_dir.clone(), store.clone(), mqtt.handle(), Arc::clone(&board));
+    let requests = discovery::Requests::default();
+    let finding = discovery::Deps {
+        clock: clock.clone(),
+        store: store.clone(),
+        announcer: announcer.clone(),
+        registry: registry.clone(),
+        resolver: deps.means.resolver.clone(),
+        library: library.clone(),
+        requests: requests.clone(),
+    };
+    let card = library.card().clone();
+    let figures =
+        probe::Figures::new(data_dir.clone(), store.clone(), mqtt.handle(), Arc::clone(&board), card);
     let desk = Desk::new(store.clone(), registry.clone());
     let api = Arc::new(Api {
         clock: clock.clone(),
@@ -221,6 +251,8 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         desk,
         announcer,
         orders,
+        library: library.clone(),
+        discovery: requests.clone(),
         slow: SlowLane::new(),
         tasks: handles.tasks.clone(),
         started,
@@ -248,6 +280,15 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         Supervisor::new(Rc::clone(&executor), clock.clone(), handles.tasks.clone(), handles.stop.clone());
     let web = web.spawn(&supervisor);
     spawn_service(&supervisor, &deps, wire, &manager, handles);
+    supervisor.spawn("discovery", move |context| discovery::run(context, finding.clone()));
+    let for_card = library.clone();
+    supervisor.spawn("card", move |context| keep::run(context, for_card.clone()));
+    if library.config().auto_add {
+        let (following, library) = (deps.clone(), library.clone());
+        supervisor.spawn("library", move |context| {
+            follow::run(context, library.clone(), following.announcer.clone())
+        });
+    }
     let (for_light, tasks) = (deps.clone(), handles.tasks.clone());
     supervisor.spawn("light", move |context| {
         let (board, tasks) = (Arc::clone(&board), tasks.clone());
@@ -287,7 +328,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     }));
     web.stop();
     // What holds the store must be gone before its thread can end.
-    drop((api, deps, supervisor, executor));
+    drop((api, deps, library, supervisor, executor));
     drop(store);
     smol::block_on(opened.thread.close(STORE_ENDS_WITHIN))?;
     result.map(|_| ())

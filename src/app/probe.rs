@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::library::Card;
 use crate::net::mqtt::MqttHandle;
 use crate::store::Store;
 use crate::web::api::Probe;
@@ -18,13 +19,20 @@ pub struct Figures {
     store: Store,
     mqtt: MqttHandle,
     board: Arc<dyn board::Board>,
+    card: Card,
 }
 
 impl Figures {
     /// Figures of this process, of the file system of `data_dir`, and of the threads.
     #[must_use]
-    pub fn new(data_dir: PathBuf, store: Store, mqtt: MqttHandle, board: Arc<dyn board::Board>) -> Figures {
-        Figures { data_dir, store, mqtt, board }
+    pub fn new(
+        data_dir: PathBuf,
+        store: Store,
+        mqtt: MqttHandle,
+        board: Arc<dyn board::Board>,
+        card: Card,
+    ) -> Figures {
+        Figures { data_dir, store, mqtt, board, card }
     }
 
     /// Reads everything now.
@@ -38,16 +46,19 @@ impl Figures {
             memory: json!({"rss_bytes": kib("/proc/self/status", "VmRSS:"), "peak_bytes": kib("/proc/self/status", "VmHWM:")}),
             storage: self.storage(),
             board: machine(&self.board.facts()),
+            warnings: self.card.state().trouble.into_iter().collect(),
         }
     }
 
     fn storage(&self) -> Value {
         let space = board::free_space(&self.data_dir);
+        let card = self.card.state();
         let written = number("/proc/self/io", "write_bytes:");
         json!({
             "free": space.map(|space| space.free_bytes),
             "used": space.map(|space| space.total_bytes.saturating_sub(space.free_bytes)),
-            "quota": Value::Null,
+            "quota": card.quota,
+            "files": card.files,
             "written_since_start": written,
         })
     }

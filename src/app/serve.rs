@@ -30,6 +30,7 @@ pub fn serve(config: Config) -> Result<(), AppError> {
         listener,
         names,
         journal_max: config.storage.journal_max,
+        library: config.library,
         printers: config.printers,
         guard: Guard { password: config.web.password, private: config.web.private },
         clock: Clock::system(),

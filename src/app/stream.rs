@@ -18,9 +18,8 @@ use crate::bus::{Lossy, Received};
 use crate::events::{Envelope, RING};
 use crate::store::{StoreError, View};
 use crate::web::api::{Api, snapshot};
-use crate::web::front::{
-    self, EventSource, EventStream, Frame, Front, NoLargeRoutes, Ping, StreamRequest, frame,
-};
+use crate::web::front::{self, EventSource, EventStream, Frame, Front, Ping, StreamRequest, frame};
+use crate::web::large::Large;
 use crate::web::respond::ApiError;
 use crate::web::server::{Router, Server, ServerConfig, TinyConnection};
 use crate::web::{api, assets};
@@ -74,7 +73,7 @@ impl Web {
             let (listener, backend, stats) =
                 (Arc::clone(&listener), Arc::clone(&backend), Arc::clone(&stats));
             let config = front::Config { names: names.clone(), ..front::Config::default() };
-            let (events, clock) = (Source(Arc::clone(&api)), api.clock.clone());
+            let (events, clock, api) = (Source(Arc::clone(&api)), api.clock.clone(), Arc::clone(&api));
             async move {
                 let beating = context.clone();
                 let front = Front {
@@ -83,7 +82,7 @@ impl Web {
                     listener: listener.try_clone()?,
                     backend,
                     events,
-                    large: NoLargeRoutes,
+                    large: Large::new(Arc::clone(&api)),
                     stats,
                     beat: Arc::new(move || beating.info().beat(beating.clock.now().mono)),
                 };

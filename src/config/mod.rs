@@ -25,10 +25,11 @@ pub use key::{Key, Value};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use print::print;
 pub use printers::{PRINTERS_MAX, PrinterEntry};
-pub use sections::{LOG_KEYS, StorageConfig, WebConfig};
+pub use sections::{LIBRARY_KEYS, LOG_KEYS, StorageConfig, WebConfig};
 pub use source::FILE_BYTES_MAX;
 
 use crate::base::logging::LogConfig;
+use crate::library::LibraryConfig;
 
 /// The file that is read when none is named; it may be absent.
 pub const DEFAULT_FILE: &str = "/etc/printernizer/printernizer.toml";
@@ -40,6 +41,8 @@ pub struct Config {
     pub web: WebConfig,
     /// Where everything is kept.
     pub storage: StorageConfig,
+    /// The library, and what files may take of the card.
+    pub library: LibraryConfig,
     /// What is logged.
     pub log: LogConfig,
     /// Printers to begin with.

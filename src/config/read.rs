@@ -12,13 +12,13 @@ use super::Config;
 use super::key::{Key, Value, quote};
 use super::mistake::{Mistakes, Place};
 use super::printers::{PRINTERS_MAX, PrinterEntry};
-use super::sections::{LOG_KEYS, StorageConfig, WebConfig};
+use super::sections::{LIBRARY_KEYS, LOG_KEYS, StorageConfig, WebConfig};
 use super::source::Source;
 
 /// Begin of the names of the environment variables.
 const PREFIX: &str = "PRINTERNIZER_";
 /// What may stand at the top level.
-const SECTIONS: &str = "[web], [storage], [log], [[printers]]";
+const SECTIONS: &str = "[web], [storage], [library], [log], [[printers]]";
 
 /// A configuration that is being put together.
 #[derive(Debug, Default)]
@@ -56,13 +56,18 @@ impl Draft {
                     reader.table("storage", table, StorageConfig::KEYS, &mut storage);
                     reader.draft.config.storage = storage;
                 }
+                ("library", DeValue::Table(table)) => {
+                    let mut library = std::mem::take(&mut reader.draft.config.library);
+                    reader.table("library", table, LIBRARY_KEYS, &mut library);
+                    reader.draft.config.library = library;
+                }
                 ("log", DeValue::Table(table)) => {
                     let mut log = std::mem::take(&mut reader.draft.config.log);
                     reader.table("log", table, LOG_KEYS, &mut log);
                     reader.draft.config.log = log;
                 }
                 ("printers", DeValue::Array(list)) => reader.printers(list.iter(), whole),
-                (known @ ("web" | "storage" | "log"), other) => {
+                (known @ ("web" | "storage" | "library" | "log"), other) => {
                     let found = Value::Other(other.type_str()).describe(false);
                     reader.mistake(place, known, found, &format!("a section that begins with [{known}]"));
                 }
@@ -87,6 +92,8 @@ impl Draft {
                 self.variable("web", key, WebConfig::KEYS, &mut config.web, text);
             } else if let Some(key) = rest.strip_prefix("STORAGE_") {
                 self.variable("storage", key, StorageConfig::KEYS, &mut config.storage, text);
+            } else if let Some(key) = rest.strip_prefix("LIBRARY_") {
+                self.variable("library", key, LIBRARY_KEYS, &mut config.library, text);
             } else if let Some(key) = rest.strip_prefix("LOG_") {
                 self.variable("log", key, LOG_KEYS, &mut config.log, text);
             } else {

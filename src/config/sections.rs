@@ -7,6 +7,7 @@ use super::check;
 use super::key::{Key, Value, toml_text};
 use crate::base::logging::{self, LogConfig};
 use crate::base::secret::Secret;
+use crate::library::LibraryConfig;
 
 /// Host names that are accepted: the device's own and a few aliases of a router.
 const HOST_NAMES_MAX: usize = 8;
@@ -156,6 +157,84 @@ impl StorageConfig {
     ];
 }
 
+/// Bytes of one uploaded file: less than a gigabyte each way of what a card of 8 GB holds.
+const FILE_BYTES: std::ops::RangeInclusive<u64> = 1024..=8 * 1024 * 1024 * 1024;
+
+/// The keys of `[library]`.
+pub const LIBRARY_KEYS: &[Key<LibraryConfig>] = &[
+    Key {
+        name: "max_file_size",
+        help: "Bytes of an uploaded file at most.",
+        allowed: "a number from 1024 to 8589934592",
+        example: "536870912",
+        secret: false,
+        set: |library, value| {
+            library.max_file_size = value.number().filter(|number| FILE_BYTES.contains(number))?;
+            Some(())
+        },
+        show: |library| Some(library.max_file_size.to_string()),
+    },
+    Key {
+        name: "auto_add",
+        help: "Whether finished downloads enter the library by themselves.",
+        allowed: "true or false",
+        example: "false",
+        secret: false,
+        set: |library, value| {
+            library.auto_add = value.boolean()?;
+            Some(())
+        },
+        show: |library| Some(library.auto_add.to_string()),
+    },
+    Key {
+        name: "quota",
+        help: "Bytes that all print files together may take; the oldest copies of printers' files go first. 0: the whole card.",
+        allowed: "a number of bytes",
+        example: "0",
+        secret: false,
+        set: |library, value| {
+            library.quota = value.number()?;
+            Some(())
+        },
+        show: |library| Some(library.quota.to_string()),
+    },
+    Key {
+        name: "min_free",
+        help: "Bytes of the card that print files leave free, so that events can still be recorded.",
+        allowed: "a number of bytes from 16777216 (16 MiB)",
+        example: "134217728",
+        secret: false,
+        set: |library, value| {
+            library.min_free = value.number().filter(|number| *number >= MIN_FREE_LEAST)?;
+            Some(())
+        },
+        show: |library| Some(library.min_free.to_string()),
+    },
+    Key {
+        name: "watch_folder",
+        help: "A directory whose print files are taken into the library, as if it were a printer. Empty: none.",
+        allowed: "an absolute path in quotes, or \"\"",
+        example: "\"\"",
+        secret: false,
+        set: |library, value| {
+            let text = value.text()?;
+            let path = PathBuf::from(text);
+            if text.chars().any(char::is_control) || (!text.is_empty() && !path.is_absolute()) {
+                return None;
+            }
+            library.watch_folder = Some(path).filter(|_| !text.is_empty());
+            Some(())
+        },
+        show: |library| {
+            let folder = library.watch_folder.as_deref();
+            Some(toml_text(&folder.map_or_else(String::new, |path| path.to_string_lossy().into_owned())))
+        },
+    },
+];
+
+/// The records and their copy, twice over.
+const MIN_FREE_LEAST: u64 = 16 * 1024 * 1024;
+
 /// The keys of `[log]`.
 pub const LOG_KEYS: &[Key<LogConfig>] = &[Key {
     name: "level",
@@ -187,7 +266,9 @@ mod tests {
 
     #[test]
     fn keys_have_one_entry_each() {
-        for mut list in [names(WebConfig::KEYS), names(StorageConfig::KEYS), names(LOG_KEYS)] {
+        for mut list in
+            [names(WebConfig::KEYS), names(StorageConfig::KEYS), names(LIBRARY_KEYS), names(LOG_KEYS)]
+        {
             let count = list.len();
             list.sort_unstable();
             list.dedup();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::{Checksum, FetchKind, FileId, JobId, PrinterId};
+use crate::model::{Checksum, FetchKind, FileId, FileSource, JobId, PrinterId};
 
 payload! {
     /// One file of a listing that was not known before.
@@ -66,6 +66,14 @@ payload! {
     FileMetadataExtracted { file_id: FileId, file_path: String, plate: Option<u32>, metadata: Value, }
     /// No metadata could be read.
     MetadataExtractionFailed { file_id: FileId, error: String, kind: String, }
+    /// A content has come into the library.
+    LibraryFileAdded {
+        checksum: Checksum, filename: String, file_size: u64, source: LibrarySourceKind, duplicate: bool,
+    }
+    /// A content has left the library.
+    LibraryFileDeleted { checksum: Checksum, filename: String, kept_for: Vec<KeptFor>, }
+    /// The card is nearly full.
+    StorageLow { free_bytes: u64, quota_bytes: u64, }
     /// A print has started whose file is now fetched.
     AutoDownloadTriggered { printer_id: PrinterId, filename: String, job_id: Option<JobId>, }
     /// The print's file could not be fetched so far.
@@ -73,6 +81,38 @@ payload! {
         printer_id: PrinterId, filename: String, job_id: Option<JobId>, error: String, kind: FetchKind, attempts: u32,
         tried: Vec<String>, retry: AutoRetry,
     }
+}
+
+/// Where a content of the library came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LibrarySourceKind {
+    /// Somebody sent it.
+    Upload,
+    /// It was on a printer.
+    Printer,
+    /// It was in the watch folder.
+    Local,
+}
+
+impl From<FileSource> for LibrarySourceKind {
+    fn from(source: FileSource) -> LibrarySourceKind {
+        match source {
+            FileSource::Upload => LibrarySourceKind::Upload,
+            FileSource::Printer(_) => LibrarySourceKind::Printer,
+            FileSource::Local => LibrarySourceKind::Local,
+        }
+    }
+}
+
+/// Who still needs the bytes of an entry that was deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeptFor {
+    /// A file of a printer.
+    File,
+    /// A job that is not over.
+    Job,
 }
 
 /// Who made a thumbnail.

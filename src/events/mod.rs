@@ -132,6 +132,9 @@ catalogue! {
     MaterialDeleted(MaterialOnly) "material_deleted" Durable "a spool was deleted";
     MaterialLowStock(MaterialLowStock) "material_low_stock" Durable
         "once, when what is left on a spool falls below its threshold";
+    LibraryFileAdded(LibraryFileAdded) "library_file_added" Durable "a file has come into the library";
+    LibraryFileDeleted(LibraryFileDeleted) "library_file_deleted" Durable "a file was removed from the library";
+    StorageLow(StorageLow) "storage_low" Durable "the card is nearly full; told again only after there was room in between";
     SettingsChanged(SettingsChanged) "settings_changed" Durable "settings were changed by the API";
     PrintPaused(PrintControlled) "print_paused" Durable "an order to pause was carried out, as the printer's status says";
     PrintResumed(PrintControlled) "print_resumed" Durable "an order to go on was carried out, as the printer's status says";

@@ -7,6 +7,7 @@ pub mod fetch;
 pub mod file;
 pub mod id;
 pub mod job;
+pub mod library;
 pub mod material;
 pub mod printer;
 pub mod status;

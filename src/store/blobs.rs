@@ -9,10 +9,12 @@
 //! things to tidy up, and [`Blobs::sweep`] does: parts nobody waits for, contents nobody recorded, thumbnails without a
 //! content. Everything here blocks: call it off the executor.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crate::base::file::{sync_parent, write_atomic};
 use crate::model::Checksum;
@@ -79,6 +81,28 @@ pub struct Swept {
 #[derive(Clone, Debug)]
 pub struct Blobs {
     root: PathBuf,
+    claims: Arc<Claims>,
+}
+
+/// Contents that somebody is recording or removing right now; as many as threads do so.
+#[derive(Debug, Default)]
+struct Claims {
+    taken: Mutex<BTreeSet<Checksum>>,
+    freed: Condvar,
+}
+
+/// The right to keep, record or remove one content; given back when dropped.
+#[derive(Debug)]
+pub struct Claim {
+    claims: Arc<Claims>,
+    checksum: Checksum,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.claims.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.checksum);
+        self.claims.freed.notify_all();
+    }
 }
 
 impl Blobs {
@@ -87,10 +111,22 @@ impl Blobs {
     /// # Errors
     /// Whatever the file system answers.
     pub fn open(data_dir: &Path) -> io::Result<Blobs> {
-        let blobs = Blobs { root: data_dir.to_owned() };
+        let blobs = Blobs { root: data_dir.to_owned(), claims: Arc::default() };
         fs::create_dir_all(blobs.root.join(FILES).join(PART))?;
         fs::create_dir_all(blobs.root.join(THUMBS))?;
         Ok(blobs)
+    }
+
+    /// Waits until nobody else records or removes this content, and keeps others from it. Whoever keeps a content holds the
+    /// claim until it is recorded, and whoever removes one takes it before looking whether somebody needs it: so bytes
+    /// that have just been recorded are never removed. A claim is held for a commit, so the wait is short.
+    #[must_use]
+    pub fn claim(&self, checksum: Checksum) -> Claim {
+        let mut taken = self.claims.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        while !taken.insert(checksum) {
+            taken = self.claims.freed.wait(taken).unwrap_or_else(PoisonError::into_inner);
+        }
+        Claim { claims: Arc::clone(&self.claims), checksum }
     }
 
     /// The data directory.

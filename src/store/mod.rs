@@ -48,7 +48,7 @@ pub use open::{
 };
 pub use read::{OPEN_JOBS_READ_MAX, RawRead, Read, SLOTS_READ_MAX, Span};
 pub use record::{RECORD_BYTES_MAX, Record, body, versioned};
-pub use records::{INDEXED_READ_MAX, ReadFiles};
+pub use records::{INDEXED_READ_MAX, LIBRARY_PAGE_MAX, LibraryPage, ReadFiles};
 pub use settings::{SETTING_BYTES_MAX, SETTING_NAME_MAX, SettingsStorage};
 pub use stats::StoreStats;
 pub use tables::{Key, KeyBytes, Table};

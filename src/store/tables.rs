@@ -52,6 +52,7 @@ tables! {
     FileIndex "file_index" "Files by content, by path and by pending work; open fetches; fetches by job.";
     Materials "materials" "Spools.";
     Consumptions "consumptions" "What was taken from the spools.";
+    Library "library" "Contents that somebody wants to keep, by checksum.";
 }
 
 impl Table {
@@ -131,8 +132,15 @@ pub(super) mod meta {
     pub(in crate::store) const LAST_FETCH: &[u8] = b"last_fetch";
     /// Numbers that are given out from rows of their own, and how far they jump when records turn out to be older than
     /// what may have been announced.
-    pub(in crate::store) const NUMBERS: [(&[u8], u64); 4] =
-        [(LAST_FILE, 10_000), (LAST_FETCH, 1_000), (LAST_MATERIAL, 1_000), (LAST_CONSUMPTION, 1_000)];
+    pub(in crate::store) const NUMBERS: [(&[u8], u64); 5] = [
+        (LAST_FILE, 10_000),
+        (LAST_FETCH, 1_000),
+        (LAST_MATERIAL, 1_000),
+        (LAST_CONSUMPTION, 1_000),
+        (LAST_LIBRARY, 1_000),
+    ];
+    /// The last number of an entry of the library given out.
+    pub(in crate::store) const LAST_LIBRARY: &[u8] = b"last_library";
     /// Before the name of an event: how often it was announced ever.
     pub(in crate::store) const COUNT: &[u8] = b"count/";
     /// Before the number of a job that is not over; the value is its printer's number.

@@ -16,5 +16,6 @@
 pub mod api;
 pub mod assets;
 pub mod front;
+pub mod large;
 pub mod respond;
 pub mod server;

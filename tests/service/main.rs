@@ -25,6 +25,8 @@ mod printers;
 
 mod connection;
 mod control;
+mod discovery;
+mod library;
 mod materials;
 mod prints;
 mod prusa;

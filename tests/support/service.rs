@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use printernizer::app::{self, AppError, Handles, Manager, Options};
 use printernizer::base::clock::{Clock, RELEASE_FLOOR};
+use printernizer::library::LibraryConfig;
 use serde_json::{Value, json};
 use simulator::bambu::Printer;
 use tempfile::TempDir;
@@ -98,6 +99,7 @@ pub struct Setup {
     /// Whether `clock` is moved by hand.
     pub manual: bool,
     pub journal_max: u64,
+    pub library: LibraryConfig,
 }
 
 impl Default for Setup {
@@ -107,6 +109,7 @@ impl Default for Setup {
             clock: Clock::system(),
             manual: false,
             journal_max: 10_000,
+            library: LibraryConfig::default(),
         }
     }
 }
@@ -151,6 +154,7 @@ impl Service {
             listener,
             names: vec!["printernizer".to_owned()],
             journal_max: setup.journal_max,
+            library: setup.library.clone(),
             printers: Vec::new(),
             guard: printernizer::web::api::guard::Guard::default(),
             clock: setup.clock.clone(),

@@ -67,7 +67,7 @@ impl Cancel {
     }
 
     /// Waits for [`Cancel::cancel`].
-    pub(super) async fn cancelled(&self) {
+    pub async fn cancelled(&self) {
         loop {
             let listener = self.0.cancelled.listen();
             if self.is_cancelled() {

@@ -1,20 +1,23 @@
 //! Records of files and the rows that find them again: by content, by path at the source, by pending work, by open fetch.
 //!
 //! The index rows of [`Table::FileIndex`] begin with a letter: `c` content and file, `p` source and path to the newest
-//! version, `w` a file with pending work, `f` a fetch that is not over, `j` a job's fetch.
+//! version, `w` a file with pending work, `f` a fetch that is not over, `j` a job's fetch, `g` a file that is gone from its
+//! source although its bytes are here, `o` the entries of the library in their order.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sha2::{Digest as _, Sha256};
 
 use super::files_v1;
-use crate::model::file::Work;
+use crate::model::file::{PLATES_MAX, Work};
 use crate::model::{Checksum, Content, Fetch, FetchId, Figures, FileId, FileRecord, FileSource, JobId};
 use crate::store::error::{DecodeError, StoreError};
 use crate::store::read::{RawRead, Read as _, Span};
 use crate::store::record::{Record, body, versioned};
 use crate::store::tables::{Key, KeyBytes, Table, key, meta};
 use crate::store::txn::Txn;
+use crate::store::view::View;
 
 /// Records of one content, files with pending work, or open fetches that are read at most at a time.
 pub const INDEXED_READ_MAX: usize = 1_000;
@@ -46,7 +49,7 @@ impl Key for (Checksum, Option<u32>) {
 }
 
 /// A row of the index: a letter, then parts of fixed width.
-fn index(letter: u8, parts: &[&[u8]]) -> KeyBytes {
+pub(super) fn index(letter: u8, parts: &[&[u8]]) -> KeyBytes {
     let mut row = key(&[letter]);
     for part in parts {
         let fits = row.extend_from_slice(part);
@@ -68,6 +71,10 @@ fn by_path(source: FileSource, path: &[u8]) -> KeyBytes {
     };
     let digest = Sha256::digest(path);
     index(b'p', &[&[kind], &number.to_be_bytes(), digest.as_slice()])
+}
+
+fn gone(id: FileId) -> KeyBytes {
+    index(b'g', &[&id.to_bytes()])
 }
 
 impl Record for FileRecord {
@@ -253,6 +260,54 @@ pub trait ReadFiles: RawRead {
         }
     }
 
+    /// Whether a file that is kept here is gone from its source.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn is_gone(&self, id: FileId) -> Result<bool, StoreError> {
+        Ok(self.raw_get(Table::FileIndex, &gone(id))?.is_some())
+    }
+
+    /// The bytes of all contents together.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn content_bytes(&self) -> Result<u64, StoreError> {
+        let mut sum = 0_u64;
+        self.raw_scan(Table::Contents, Span::all(), false, &mut |row, value| {
+            let content = crate::store::record::from_row::<Content>(row, value);
+            sum = sum.saturating_add(content.map_or(0, |content| content.size));
+            ControlFlow::Continue(())
+        })?;
+        Ok(sum)
+    }
+
+    /// The contents of printers' files that came first, at most `limit`, with their sizes: candidates for making room.
+    /// Whoever lets one go asks about all of its files again.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn oldest_copies(&self, limit: usize) -> Result<Vec<(Checksum, u64)>, StoreError> {
+        let mut oldest: BTreeSet<(i64, Checksum, u64)> = BTreeSet::new();
+        self.raw_scan(Table::Files, Span::all(), false, &mut |row, value| {
+            let Ok(file) = crate::store::record::from_row::<FileRecord>(row, value) else {
+                return ControlFlow::Continue(());
+            };
+            let is_copy = file.status.is_kept() && file.source.printer_id().is_some() && !file.pinned;
+            if let Some(content) = file.content.filter(|_| is_copy) {
+                let since = file.kept_at.map_or(0, |time| time.0);
+                oldest.insert((since, content, file.size.unwrap_or(0)));
+                if oldest.len() > limit {
+                    oldest.pop_last();
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        let mut seen = BTreeSet::new();
+        let once = oldest.into_iter().filter(|(_, content, _)| seen.insert(*content));
+        Ok(once.map(|(_, content, size)| (content, size)).collect())
+    }
+
     /// The numbers behind `prefix`; at most [`INDEXED_READ_MAX`].
     #[doc(hidden)]
     fn indexed<K: Key>(&self, prefix: &[u8]) -> Result<Vec<K>, StoreError> {
@@ -269,6 +324,40 @@ pub trait ReadFiles: RawRead {
 }
 
 impl<T: RawRead> ReadFiles for T {}
+
+impl View<'_> {
+    /// The newest versions of all files of `source`, each with the SHA-256 of its path and whether it is kept here and gone
+    /// there, one at a time until `visit` breaks.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn newest_files(
+        &self,
+        source: FileSource,
+        visit: &mut dyn FnMut([u8; 32], FileRecord, bool) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let first = by_path(source, b"");
+        let prefix: Vec<u8> = first.get(..first.len().saturating_sub(32)).unwrap_or_default().to_vec();
+        let mut failed = None;
+        self.raw_scan(Table::FileIndex, Span::from(key(&prefix)), false, &mut |row, id| {
+            let Some(digest) = row.strip_prefix(prefix.as_slice()) else { return ControlFlow::Break(()) };
+            let Some((digest, id)) = digest.try_into().ok().zip(FileId::from_bytes(id)) else {
+                return ControlFlow::Continue(());
+            };
+            let found = self.get::<FileRecord>(id).and_then(|file| Ok((file, self.is_gone(id)?)));
+            match found {
+                Ok((Some(file), gone)) => visit(digest, file, gone),
+                // Noted already where it cannot be read; it costs only itself.
+                Ok((None, _)) | Err(StoreError::Record(_)) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+}
 
 impl Txn<'_> {
     /// A file number that was never used.
@@ -307,7 +396,37 @@ impl Txn<'_> {
             self.raw_delete(Table::FileIndex, newest);
         }
         self.raw_delete(Table::FileIndex, index(b'w', &[&id.to_bytes()]));
+        self.raw_delete(Table::FileIndex, gone(id));
         self.delete::<FileRecord>(id)
+    }
+
+    /// Remembers whether a file that is kept here is gone from its source.
+    pub fn set_gone(&mut self, id: FileId, is_gone: bool) {
+        if is_gone {
+            self.raw_put(Table::FileIndex, gone(id), Vec::new());
+        } else {
+            self.raw_delete(Table::FileIndex, gone(id));
+        }
+    }
+
+    /// Removes a content and what was found in it; answers whether it was there. The versions that name it stay, and the
+    /// caller removes the bytes.
+    ///
+    /// # Errors
+    /// As [`Txn::delete`].
+    pub fn delete_content(&mut self, checksum: Checksum) -> Result<bool, StoreError> {
+        let mut found = Vec::new();
+        self.raw_scan(Table::Figures, Span::from(checksum.to_bytes()), false, &mut |row, _| {
+            if !row.starts_with(&checksum.0) || found.len() > PLATES_MAX {
+                return ControlFlow::Break(());
+            }
+            found.extend(<(Checksum, Option<u32>)>::from_bytes(row));
+            ControlFlow::Continue(())
+        })?;
+        for key in found {
+            self.delete::<Figures>(key)?;
+        }
+        self.delete::<Content>(checksum)
     }
 
     /// Removes the oldest fetches that are over until at most `keep` fetches are left, at most `removed_max` of them.

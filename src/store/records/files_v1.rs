@@ -12,7 +12,7 @@ use crate::store::error::DecodeError;
 
 /// Where a file comes from.
 #[derive(Debug, Serialize, Deserialize)]
-enum Source {
+pub(super) enum Source {
     Printer(u64),
     Local,
     Upload,

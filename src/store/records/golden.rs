@@ -351,3 +351,29 @@ fn consumption_1() {
          80d5d7c6b268",
     );
 }
+
+#[test]
+fn library_1() {
+    use crate::model::library::{LibraryEntry, LibrarySource};
+    let source = |source, source_name: &str, filename: &str, id| LibrarySource {
+        source,
+        source_name: source_name.into(),
+        filename: filename.into(),
+        file_id: FileId(id),
+        added_at: Timestamp(1_793_491_200_000),
+    };
+    let entry = LibraryEntry {
+        checksum: Checksum([0xab; 32]),
+        number: 9,
+        filename: "W\u{fc}rfel.3mf".into(),
+        size: 300,
+        sources: vec![
+            source(FileSource::Upload, "", "W\u{fc}rfel.3mf", 1),
+            source(FileSource::Printer(PrinterId(3)), "P1S", "b.3mf", 2),
+            source(FileSource::Local, "local", "c.3mf", 3),
+        ],
+        source_count: 3,
+        added_at: Timestamp(1_793_491_200_000),
+    };
+    pinned(&entry, "abababababababababababababababababababababababababababababababab", "TO BE PINNED");
+}

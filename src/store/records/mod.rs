@@ -6,12 +6,15 @@ mod files;
 mod files_v1;
 #[cfg(test)]
 mod golden;
+mod library;
+mod library_v1;
 mod materials;
 mod materials_v1;
 pub(super) mod v1;
 pub(super) mod v2;
 
 pub use files::{INDEXED_READ_MAX, ReadFiles};
+pub use library::{LIBRARY_PAGE_MAX, LibraryPage};
 pub(super) use materials::slots_of;
 
 use std::ops::ControlFlow;

@@ -468,7 +468,8 @@ fn names_and_small_rows_are_pinned() {
             "fetches",
             "file_index",
             "materials",
-            "consumptions"
+            "consumptions",
+            "library"
         ]
     );
     let dir = scratch();

@@ -39,6 +39,14 @@ impl Guard {
         if self.private { self.demand(header) } else { Ok(()) }
     }
 
+    /// Judges somebody who wants to change something, by the `Authorization` header.
+    ///
+    /// # Errors
+    /// As [`Guard::judge`].
+    pub fn judge_writer(&self, header: Option<&str>) -> Result<(), ApiError> {
+        self.demand(header)
+    }
+
     /// The mode in a word, for the page: `open`, `password` or `private`.
     #[must_use]
     pub fn mode(&self) -> &'static str {

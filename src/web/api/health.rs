@@ -25,6 +25,8 @@ pub struct Probe {
     pub storage: Value,
     /// What the board says.
     pub board: Value,
+    /// What people should know and do something about; the service goes on.
+    pub warnings: Vec<String>,
 }
 
 pub fn health<C: Connection>(_: &mut Call<'_, C>, api: &Api) -> Answer {
@@ -46,7 +48,7 @@ pub fn health<C: Connection>(_: &mut Call<'_, C>, api: &Api) -> Answer {
     }
     let task_status = if !stalled.is_empty() {
         "unhealthy"
-    } else if panics > 0 {
+    } else if panics > 0 || !probe.warnings.is_empty() {
         "degraded"
     } else {
         "healthy"
@@ -62,6 +64,7 @@ pub fn health<C: Connection>(_: &mut Call<'_, C>, api: &Api) -> Answer {
             "timestamp": now.wall.to_string(),
             "clock_synced": now.synced,
             "uptime_seconds": now.mono.since(api.started.mono).as_secs(),
+            "warnings": probe.warnings,
             "services": services,
             "events": event_figures(api)?,
             "memory": probe.memory,

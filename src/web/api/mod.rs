@@ -9,10 +9,12 @@ mod events;
 pub mod guard;
 mod health;
 mod jobs;
+pub mod library;
 mod materials;
 mod printers;
 mod settings;
 pub mod snapshot;
+mod sync;
 mod system;
 mod trace;
 mod views;
@@ -27,8 +29,10 @@ use super::respond::ApiError;
 use super::server::{Answer, Call, Router, SlowLane};
 use crate::base::clock::{Clock, Now};
 use crate::base::task::Board;
+use crate::discovery::Requests;
 use crate::downloads::Desk;
 use crate::events::Announcer;
+use crate::library::Library;
 use crate::printers::registry::{Order, Registry};
 use crate::store::{Store, StoreError};
 
@@ -54,6 +58,10 @@ pub struct Api {
     pub desk: Desk,
     /// Orders to the fleet.
     pub orders: Sender<Order>,
+    /// Wishes that a source is looked at.
+    pub discovery: Requests,
+    /// The library, and the card.
+    pub library: Library,
     /// At most one handler may wait for a printer.
     pub slow: SlowLane,
     /// The table of tasks.
@@ -109,6 +117,15 @@ pub fn routes<C: Connection + 'static>(router: Router<C>, api: &Arc<Api>) -> Rou
         .api(Method::Get, "/materials/{id}", with(materials::one))
         .api(Method::Patch, "/materials/{id}", with(materials::change))
         .api(Method::Delete, "/materials/{id}", with(materials::remove))
+        .api(Method::Post, "/printers/{id}/sync", with(sync::printer))
+        .api(Method::Post, "/files/sync", with(sync::any))
+        .api(Method::Get, "/library/files", with(library::list))
+        .api(Method::Get, "/library/files/{checksum}", with(library::one))
+        .api(Method::Delete, "/library/files/{checksum}", with(library::remove))
+        .api(Method::Get, "/library/files/{checksum}/thumbnail", with(library::thumbnail))
+        .api(Method::Get, "/library/files/{checksum}/metadata", with(library::metadata))
+        .api(Method::Get, "/library/statistics", with(library::statistics))
+        .api(Method::Delete, "/library/{checksum}", with(library::remove))
         .api(Method::Get, "/events/recent", with(events::recent))
         .api(Method::Get, "/events/stats", with(events::stats))
         .api(Method::Get, "/events/trace/{seq}", with(trace::trace))

@@ -16,6 +16,7 @@
 //! questions and 16 listings a print, and at most eight rounds more where the reports change what they say. What is absent
 //! and what was rejected is remembered, and so is the end of the search: a [`Search`] that has given up stays so.
 
+mod catalogue;
 mod fold;
 mod names;
 mod plan;
@@ -23,6 +24,7 @@ mod print;
 #[cfg(test)]
 mod tests;
 
+pub use catalogue::{Catalogue, Listed, catalogue};
 pub use fold::is_same_title;
 pub use names::{FOLDERS_MAX, Fit, PROBES_MAX};
 pub use plan::{Action, Failure, Found, Input, ROUNDS_S, Reason, Search, StorageHint, Trouble};
