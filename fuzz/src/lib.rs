@@ -2,3 +2,10 @@
 
 #[path = "../../src/formats/mod.rs"]
 pub mod formats;
+#[path = "../../src/base/md5.rs"]
+mod md5;
+
+/// What the readers take from the room below theirs.
+mod base {
+    pub(crate) use super::md5;
+}
