@@ -1,5 +1,6 @@
 //! The plug is pulled: the real program is killed with SIGKILL at seeded random moments while prints start, go on and end.
-//! Afterwards everything that an outside observer was told is still there, byte for byte, and nothing is told twice.
+//! Afterwards everything that an outside observer was told is still there, byte for byte, and nothing is told twice; every file
+//! that was announced is there with the announced bytes, and there are no others.
 //!
 //! `PRINTERNIZER_KILLS` sets the number of kills (6 in an ordinary run), `PRINTERNIZER_SEED` the seed.
 
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+use sha2::Digest as _;
 use simulator::bambu;
 
 const KILLS: u64 = 6;
@@ -138,7 +140,10 @@ fn printers() -> Vec<bambu::Printer> {
                 factor: 300.0,
                 ..bambu::Config::new(model, &serial, "12345678")
             };
-            bambu::Printer::start(config).unwrap()
+            let printer = bambu::Printer::start(config).unwrap();
+            // A file takes about a second, so that most kills meet a transfer.
+            printer.change_faults(|faults| faults.ftps.rate = 400_000).unwrap();
+            printer
         })
         .collect()
 }
@@ -153,8 +158,9 @@ fn drive(printers: &[bambu::Printer], stop: &Receiver<()>) {
             let plan = bambu::PrintPlan {
                 name: format!("Würfel {round}"),
                 layers: 5,
-                print_seconds: 300.0,
+                print_seconds: 600.0,
                 calibration_seconds: 60.0,
+                file: bambu::ftps::FilePlan { size: 400_000, ..bambu::ftps::FilePlan::default() },
                 ..bambu::PrintPlan::default()
             };
             let _ = printer.command(bambu::Command::StartPrint { plan });
@@ -187,6 +193,7 @@ fn nothing_that_was_told_is_lost_and_nothing_is_told_twice() {
                     "serial_number": printer.serial(),
                     "access_code": "12345678",
                     "mqtt_port": printer.port(),
+                    "ftps_port": printer.ftps_addr().port(),
                 },
             });
             service.request("POST /api/v1/printers", &body.to_string()).unwrap();
@@ -195,7 +202,7 @@ fn nothing_that_was_told_is_lost_and_nothing_is_told_twice() {
         for _ in 0..kills {
             let last = told.lock().unwrap().keys().next_back().copied().unwrap_or(0);
             let observer = observe(address, last, Arc::clone(&told));
-            let _ = never.recv_timeout(Duration::from_millis(random.u64(20..1500)));
+            let _ = never.recv_timeout(Duration::from_millis(random.u64(20..2500)));
             service.kill();
             observer.join().unwrap();
             service = Service::start(data.path(), address);
@@ -204,6 +211,51 @@ fn nothing_that_was_told_is_lost_and_nothing_is_told_twice() {
         stop.send(()).unwrap();
         service.kill();
     });
+    // Nothing can be fetched any more when the printers are gone: what the next start leaves is what counts.
+    drop(printers);
+    let service = Service::start(data.path(), address);
+    check_files(data.path(), &journal(&service));
+    service.kill();
+}
+
+/// Looks at the data directory from outside: announced files and files are the same.
+fn check_files(data: &Path, journal: &BTreeMap<u64, String>) {
+    let mut announced: BTreeMap<String, Value> = BTreeMap::new();
+    let mut triggered = 0;
+    for event in journal.values() {
+        let event: Value = serde_json::from_str(event).unwrap();
+        match event["event"].as_str().unwrap() {
+            "auto_download_triggered" => triggered += 1,
+            "file_download_complete" => {
+                announced
+                    .insert(event["data"]["file_path"].as_str().unwrap().to_owned(), event["data"].clone());
+            }
+            _ => {}
+        }
+    }
+    for (path, data_of) in &announced {
+        let bytes = std::fs::read(data.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_eq!(data_of["file_size"], bytes.len(), "{path}");
+        let sum: String = sha2::Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(data_of["sha256"], sum, "{path}");
+    }
+    let (mut found, mut parts) = (Vec::new(), 0);
+    for folder in std::fs::read_dir(data.join("files")).unwrap() {
+        let folder = folder.unwrap().file_name().into_string().unwrap();
+        for file in std::fs::read_dir(data.join("files").join(&folder)).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            if folder == "part" { parts += 1 } else { found.push(format!("files/{folder}/{name}")) }
+        }
+    }
+    let unknown: Vec<&String> = found.iter().filter(|path| !announced.contains_key(*path)).collect();
+    assert!(unknown.is_empty(), "bytes without a record: {unknown:?}");
+    println!(
+        "{} files announced, {} there, {parts} parts, {triggered} fetches",
+        announced.len(),
+        found.len()
+    );
+    assert!(parts <= triggered, "every part belongs to a fetch");
+    assert!(!announced.is_empty(), "no file came at all");
 }
 
 fn check(service: &Service, told: &Told) {

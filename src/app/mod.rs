@@ -4,6 +4,7 @@
 //! few. Nothing that blocks runs on the executor.
 
 mod beats;
+mod files;
 mod fleet;
 mod light;
 mod probe;
@@ -29,7 +30,7 @@ use crate::base::clock::{Clock, within};
 use crate::base::task::{Board, Stop, Wake};
 use crate::config::PrinterEntry;
 use crate::discovery;
-use crate::downloads::Desk;
+use crate::downloads::{self, Desk};
 use crate::events::{Announcer, Event, EventBus, ServiceStarted, ServiceStopping};
 use crate::library::{Library, LibraryConfig, follow, keep};
 use crate::monitor::{summary, watch};
@@ -76,6 +77,8 @@ pub struct Options {
     pub manager: Arc<dyn Manager>,
     /// The machine.
     pub board: Arc<dyn board::Board>,
+    /// How files are fetched.
+    pub downloads: downloads::Config,
 }
 
 /// The service manager, as far as the service speaks to it.
@@ -193,6 +196,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         clock,
         manager,
         board,
+        downloads: fetching,
     } = options;
     let started = clock.now();
 
@@ -211,6 +215,11 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     let store = opened.store.clone();
     announcer.resume(store.read_blocking(|view| view.newest_seq())?);
 
+    // Records and files agree before anybody hears of them.
+    let blobs =
+        Blobs::open(&data_dir).map_err(|source| AppError::Start { what: "the place for files", source })?;
+    downloads::sweep(&store, &blobs)?;
+
     let mqtt = MqttThread::start().map_err(|source| AppError::Start { what: "the MQTT thread", source })?;
     let registry = Registry::default();
     let deps = watch::Deps {
@@ -225,10 +234,9 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         announcer: announcer.clone(),
         registry: registry.clone(),
     };
-    let blobs = Blobs::open(&data_dir)
-        .map_err(|source| AppError::Start { what: "the directories of the files", source })?;
-    keep::sweep(&store, &blobs)?;
-    let library = Library::new(store.clone(), blobs, library);
+    // Whatever is kept, the same room is left for the records.
+    let fetching = downloads::Config { reserve_bytes: library.min_free, ..fetching };
+    let library = Library::new(store.clone(), blobs.clone(), library);
     let (orders, wire) = smol::channel::bounded(ORDERS_MAX);
     let requests = discovery::Requests::default();
     let finding = discovery::Deps {
@@ -248,7 +256,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         clock: clock.clone(),
         store: store.clone(),
         registry,
-        desk,
+        desk: desk.clone(),
         announcer,
         orders,
         library: library.clone(),
@@ -289,6 +297,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
             follow::run(context, library.clone(), following.announcer.clone())
         });
     }
+    files::spawn(&supervisor, &deps, desk, blobs, fetching);
     let (for_light, tasks) = (deps.clone(), handles.tasks.clone());
     supervisor.spawn("light", move |context| {
         let (board, tasks) = (Arc::clone(&board), tasks.clone());

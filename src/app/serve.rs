@@ -35,6 +35,7 @@ pub fn serve(config: Config) -> Result<(), AppError> {
         guard: Guard { password: config.web.password, private: config.web.private },
         clock: Clock::system(),
         manager: Arc::new(Systemd),
+        downloads: crate::downloads::Config::default(),
         board: Arc::from(board::detect(std::path::Path::new("/"))),
     };
     run(options, &Handles::default())

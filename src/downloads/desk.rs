@@ -143,6 +143,11 @@ impl Desk {
         self.store.read_blocking(|view| Ok(view.open_fetches()?))
     }
 
+    /// Tells the dispatcher that the records have changed.
+    pub fn wake(&self) {
+        self.shared.ring();
+    }
+
     /// How far a running transfer is; `None` while none runs for this request.
     #[must_use]
     pub fn progress(&self, id: FetchId) -> Option<Progress> {

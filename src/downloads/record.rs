@@ -6,13 +6,14 @@
 use super::desk::{Desk, name_of};
 use super::worker::Arrived;
 use crate::events::{
-    AutoDownloadFailed, AutoRetry, Event, FileDownloadComplete, FileDownloadFailed, FileDownloadStarted,
-    FileNeedsThumbnailProcessing, FilePreviewReady, Flow,
+    AutoDownloadFailed, AutoDownloadTriggered, AutoRetry, Event, FileDownloadComplete, FileDownloadFailed,
+    FileDownloadStarted, FileNeedsThumbnailProcessing, FilePreviewReady, Flow,
 };
 use crate::jobs::record::flow_of;
 use crate::model::text::{self, MESSAGE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::model::{
-    Content, Fetch, FetchKind, FetchState, FileId, FileRecord, FileSource, FileStatus, PrinterId, Wanted,
+    Content, Fetch, FetchKind, FetchState, FileId, FileRecord, FileSource, FileStatus, Job, PrinterId, Start,
+    Wanted,
 };
 use crate::store::{Blobs, Read as _, ReadFiles as _, StoreError, Txn};
 
@@ -51,6 +52,32 @@ pub(crate) fn new_fetch(
         refetch: false,
         created_at: txn.now().wall,
     })
+}
+
+/// A print has started whose file is fetched by itself: writes the request and announces it. `cause` is the event that told
+/// of the print.
+///
+/// # Errors
+/// What the store meets.
+pub fn trigger(
+    txn: &mut Txn<'_>,
+    job: &Job,
+    start: Start,
+    filename: String,
+    cause: Option<u64>,
+) -> Result<Fetch, StoreError> {
+    let wanted = Wanted::Print { job_id: job.id, start };
+    let mut fetch = new_fetch(txn, job.printer_id, wanted, filename)?;
+    fetch.auto = true;
+    let event = AutoDownloadTriggered {
+        printer_id: job.printer_id,
+        filename: fetch.filename.clone(),
+        job_id: Some(job.id),
+    };
+    let root = cause.or(Some(job.created_seq).filter(|seq| *seq > 0));
+    fetch.cause = Some(txn.emit(Event::AutoDownloadTriggered(event), Some(&flow_of(job.id)), root));
+    txn.put(&fetch)?;
+    Ok(fetch)
 }
 
 /// The version of the wanted file that is known so far, where the path is.
@@ -243,6 +270,18 @@ pub(super) fn completed(
 fn version(txn: &mut Txn<'_>, fetch: &Fetch, arrived: &Arrived) -> Result<FileRecord, StoreError> {
     let source = FileSource::Printer(fetch.printer_id);
     let known = txn.newest_file(source, &arrived.path)?;
+    if let Some(damaged) = known.clone().filter(|_| fetch.refetch) {
+        // What was damaged never was a version of its own: the record, and whoever names it, goes on with the right bytes.
+        let old = damaged.content;
+        txn.delete_file(damaged.id)?;
+        if let Some(old) = old.filter(|old| *old != arrived.content.checksum)
+            && txn.files_of(old)?.is_empty()
+        {
+            // Its bytes go with the next sweep.
+            txn.delete::<Content>(old)?;
+        }
+        return Ok(damaged);
+    }
     let fits = |file: &FileRecord| match file.content {
         Some(content) => content == arrived.content.checksum,
         None => file.size.is_none_or(|size| size == arrived.content.size),

@@ -69,12 +69,15 @@ pub(super) struct Shared {
     state: Arc<Mutex<State>>,
     bell: Sender<()>,
     rung: Receiver<()>,
+    arrival: Sender<()>,
+    arrived: Receiver<()>,
 }
 
 impl Shared {
     pub(super) fn new() -> Shared {
         let (bell, rung) = bounded(1);
-        Shared { state: Arc::default(), bell, rung }
+        let (arrival, arrived) = bounded(1);
+        Shared { state: Arc::default(), bell, rung, arrival, arrived }
     }
 
     /// Tells the dispatcher that the list of fetches has changed. Several rings are one.
@@ -100,6 +103,18 @@ impl Shared {
     /// Waits for a ring.
     pub(super) async fn rung(&self) {
         if self.rung.recv().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Tells the check of the whole that something has arrived.
+    pub(super) fn ring_verifier(&self) {
+        let _ = self.arrival.try_send(());
+    }
+
+    /// Waits for an arrival.
+    pub(super) async fn rung_verifier(&self) {
+        if self.arrived.recv().await.is_err() {
             std::future::pending::<()>().await;
         }
     }

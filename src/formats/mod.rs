@@ -36,6 +36,8 @@ use std::path::Path;
 pub use images::{Rendition, Renditions, Size};
 pub use result::{Failure, FilamentUse, Format, Inspection, Kind, Metadata, PictureFormat, Role, Thumbnail};
 pub use source::{ReadSeek, Source};
+pub use threemf::held::HeldPlate;
+pub(crate) use threemf::held::bytes_of as md5_bytes;
 
 use result::Location;
 
@@ -85,6 +87,15 @@ fn inspect_source(source: &mut Source<'_>, options: &Options) -> Result<Inspecti
         Some(Format::Bgcode) => bgcode::inspect(source, options),
         Some(Format::ThreeMf) => threemf::inspect(source, options),
         _ => gcode::inspect(source, options),
+    }
+}
+
+/// The plates with G-code that an archive holds; `None` for what is no archive. Costs a look at its directory.
+pub fn plates(reader: &mut dyn ReadSeek) -> Result<Option<Vec<HeldPlate>>, Failure> {
+    let mut source = Source::new(reader)?;
+    match detect(&source.bytes_at(0, 4)?) {
+        Some(Format::ThreeMf) => threemf::held::plates(&mut source).map(Some),
+        Some(Format::Bgcode | Format::Gcode) | None => Ok(None),
     }
 }
 

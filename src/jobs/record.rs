@@ -13,7 +13,7 @@ use crate::model::{FileId, FileRecord, Job, JobEnd, JobId, JobStatus, PrinterId,
 use crate::store::{Read as _, Store, StoreError, Txn};
 
 /// The name of a print that the printer does not name.
-const UNNAMED: &str = "unnamed print";
+pub const UNNAMED: &str = "unnamed print";
 
 /// A change of what a printer shows.
 #[derive(Clone, Debug)]

@@ -15,9 +15,8 @@ use super::{Library, LibraryConfig, LibraryError, record};
 use crate::base::error::chain;
 use crate::base::task::{TaskContext, TaskResult, Wake};
 use crate::events::{Event, StorageLow};
-use crate::model::{Checksum, Content};
-use crate::store::blobs::Swept;
-use crate::store::{Blobs, Read as _, ReadFiles as _, SettingsStorage, Store, StoreError, Txn};
+use crate::model::Checksum;
+use crate::store::{Blobs, Read as _, ReadFiles as _, SettingsStorage, StoreError, Txn};
 
 /// How often the card is looked at: a transfer at full speed brings 60 MB in this time, half of what is left free.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -173,25 +172,6 @@ pub(super) fn remove_bytes(blobs: &Blobs, checksum: Checksum, extension: &str) {
     if let Err(error) = blobs.remove(checksum, extension) {
         log::warn!("a deleted file's bytes stay until the next start: {error}");
     }
-}
-
-/// Before anything is written: removes what no record names, which a pulled plug has left.
-///
-/// # Errors
-/// When the records cannot be read.
-pub fn sweep(store: &Store, blobs: &Blobs) -> Result<(), StoreError> {
-    let swept = store.read_blocking(|view| {
-        let open = view.open_fetches()?;
-        // A record that cannot be read is one, too.
-        let is_kept = |content| !matches!(view.get::<Content>(content), Ok(None));
-        Ok::<_, StoreError>(
-            blobs.sweep(is_kept, |part| open.iter().any(|fetch| fetch.id.to_string() == part)),
-        )
-    })?;
-    if swept != Swept::default() {
-        log::info!("tidied up after the last run: {swept:?}");
-    }
-    Ok(())
 }
 
 /// Watches the card until stop.

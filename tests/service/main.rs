@@ -26,6 +26,7 @@ mod printers;
 mod connection;
 mod control;
 mod discovery;
+mod downloads;
 mod library;
 mod materials;
 mod prints;

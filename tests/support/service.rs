@@ -100,6 +100,7 @@ pub struct Setup {
     pub manual: bool,
     pub journal_max: u64,
     pub library: LibraryConfig,
+    pub downloads: printernizer::downloads::Config,
 }
 
 impl Default for Setup {
@@ -110,6 +111,7 @@ impl Default for Setup {
             manual: false,
             journal_max: 10_000,
             library: LibraryConfig::default(),
+            downloads: printernizer::downloads::Config::default(),
         }
     }
 }
@@ -159,6 +161,7 @@ impl Service {
             guard: printernizer::web::api::guard::Guard::default(),
             clock: setup.clock.clone(),
             manager: manager.clone(),
+            downloads: setup.downloads,
             board: Arc::new(board::Host::new(Path::new("/"))),
         };
         let (sender, outcome) = sync_channel(1);
@@ -312,7 +315,7 @@ pub fn entry(printer: &Printer) -> Value {
     json!({
         "name": about.name, "printer_type": "bambu_lab",
         "connection_config": {
-            "ip_address": about.host, "mqtt_port": about.port, "serial_number": about.serial,
+            "ip_address": about.host, "mqtt_port": about.port, "ftps_port": printer.ftps_addr().port(), "serial_number": about.serial,
             "access_code": about.access_code,
         },
     })

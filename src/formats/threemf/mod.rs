@@ -4,6 +4,7 @@
 //! `slice_info.config` and at the head of the plate's G-code, of which only a prefix is inflated; the 3D model is never
 //! read beyond its metadata elements. So the cost does not depend on the size of moves or models.
 
+pub(crate) mod held;
 pub(crate) mod pictures;
 pub(crate) mod plates;
 pub(crate) mod xml;

@@ -259,6 +259,27 @@ impl Search {
         }
     }
 
+    /// Brings the next round forward: somebody waits for it. A round that runs goes on as it was.
+    pub fn hurry(&mut self, now: Mono) {
+        if let Phase::Waiting(_) | Phase::WaitingForEnd(_) = self.phase {
+            if !self.ended {
+                self.round = self.round.min(ROUNDS_S.len().saturating_sub(1));
+            }
+            self.phase = Phase::Waiting(now);
+        }
+    }
+
+    /// Why the last round found nothing, and what was asked for so far.
+    #[must_use]
+    pub fn last_failure(&self) -> Failure {
+        match &self.phase {
+            Phase::WaitingForEnd(failure) | Phase::Over(failure) => failure.clone(),
+            Phase::Waiting(_) | Phase::Probing(_) | Phase::Listing(_) | Phase::Offering(..) => {
+                self.failure(self.reason())
+            }
+        }
+    }
+
     /// Takes in what happened and answers what to do next.
     pub fn step(&mut self, input: Input<'_>, now: Mono) -> Action {
         if self.print.is_calibration() {
