@@ -236,6 +236,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         store: store.clone(),
         announcer: announcer.clone(),
         blobs,
+        registry: registry.clone(),
         pool: arrivals::pool(),
     };
     let (orders, wire) = smol::channel::bounded(ORDERS_MAX);
@@ -256,6 +257,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     let api = Arc::new(Api {
         clock: clock.clone(),
         store: store.clone(),
+        blobs: readers.blobs.clone(),
         registry,
         desk,
         announcer,

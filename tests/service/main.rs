@@ -13,6 +13,10 @@
 
 #[path = "../support/client.rs"]
 mod client;
+#[path = "../files/mod.rs"]
+mod made;
+#[path = "../support/seed.rs"]
+mod seed;
 #[path = "../support/service.rs"]
 mod service;
 #[path = "../support/mod.rs"]
@@ -26,6 +30,7 @@ mod printers;
 mod connection;
 mod control;
 mod discovery;
+mod files;
 mod library;
 mod materials;
 mod prints;
