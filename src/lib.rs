@@ -4,6 +4,7 @@
 //! `base` < `model` < `events` < `bus`, `net`, `formats` < `store` < `printers` < workflows (`jobs`, `monitor`) < `web` < `app`.
 
 pub mod app;
+pub mod arrivals;
 pub mod auto_download;
 pub mod base;
 pub mod bus;
@@ -16,10 +17,12 @@ pub mod formats;
 pub mod jobs;
 pub mod library;
 pub mod materials;
+pub mod metadata;
 pub mod model;
 pub mod monitor;
 pub mod net;
 pub mod printers;
 pub mod selftest;
 pub mod store;
+pub mod thumbnails;
 pub mod web;
