@@ -100,6 +100,8 @@ pub struct Setup {
     pub manual: bool,
     pub journal_max: u64,
     pub library: LibraryConfig,
+    /// Whose days the statistics count by.
+    pub zone: &'static str,
 }
 
 impl Default for Setup {
@@ -110,6 +112,7 @@ impl Default for Setup {
             manual: false,
             journal_max: 10_000,
             library: LibraryConfig::default(),
+            zone: "UTC",
         }
     }
 }
@@ -155,6 +158,7 @@ impl Service {
             names: vec!["printernizer".to_owned()],
             journal_max: setup.journal_max,
             library: setup.library.clone(),
+            zone: setup.zone.parse().unwrap(),
             printers: Vec::new(),
             guard: printernizer::web::api::guard::Guard::default(),
             clock: setup.clock.clone(),

@@ -5,7 +5,9 @@
 
 mod consumption;
 mod control;
+mod csv;
 mod events;
+mod export;
 pub mod guard;
 mod health;
 mod jobs;
@@ -29,6 +31,7 @@ use super::respond::ApiError;
 use super::server::{Answer, Call, Router, SlowLane};
 use crate::base::clock::{Clock, Now};
 use crate::base::task::Board;
+use crate::base::zone::Zone;
 use crate::discovery::Requests;
 use crate::downloads::Desk;
 use crate::events::Announcer;
@@ -36,6 +39,7 @@ use crate::library::Library;
 use crate::printers::registry::{Order, Registry};
 use crate::store::{Store, StoreError};
 
+pub use export::Exports;
 pub use health::Probe;
 pub use printers::{DUPLICATE_PRINTER, insert as insert_printer};
 
@@ -70,6 +74,8 @@ pub struct Api {
     pub started: Now,
     /// Who may do what.
     pub guard: guard::Guard,
+    /// Whose days the statistics count by.
+    pub zone: Zone,
     /// Figures that only the app can read, for `/health`.
     pub probe: Arc<dyn Fn() -> Probe + Send + Sync>,
 }
@@ -105,6 +111,10 @@ pub fn routes<C: Connection + 'static>(router: Router<C>, api: &Arc<Api>) -> Rou
         .api(Method::Post, "/jobs", with(jobs::add))
         .api(Method::Get, "/jobs/{id}", with(jobs::one))
         .api(Method::Delete, "/jobs/{id}", with(jobs::remove))
+        .api(Method::Put, "/jobs/{id}", with(jobs::change))
+        .api(Method::Put, "/jobs/{id}/status", with(jobs::set_status))
+        .api(Method::Post, "/jobs/{id}/cancel", with(jobs::cancel))
+        .api(Method::Get, "/jobs/statistics", with(jobs::statistics))
         .api(Method::Put, "/printers/{id}/slots/{slot}", with(materials::assign))
         .api(Method::Get, "/materials", with(materials::list))
         .api(Method::Post, "/materials", with(materials::add))
