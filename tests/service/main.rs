@@ -27,6 +27,7 @@ mod connection;
 mod control;
 mod discovery;
 mod library;
+mod jobs;
 mod materials;
 mod prints;
 mod prusa;
