@@ -116,7 +116,7 @@ pub fn apply(txn: &mut Txn<'_>, transition: &Transition) -> Result<Recorded, Sto
         job = Some(started);
     }
     if let Some(job) = job.as_mut() {
-        if job.status.is_active() {
+        if heard && seen.status.is_active() {
             job.material.note_slots(&seen.mapping, &state.slots);
         }
         if decision.relabel {
