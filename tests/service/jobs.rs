@@ -229,3 +229,21 @@ fn exports_are_whole_and_compute_nothing() {
     assert_eq!(service.get("/jobs?from=2100-01-01T00:00:00Z")["total_count"], 0);
     service.call("GET", "/jobs?from=yesterday", None).error(400);
 }
+
+#[test]
+fn cancelling_a_running_job_stops_its_printer() {
+    let (printer, service, _) = crate::control::bambu_printing(true);
+    let path = format!("/jobs/{}", service.jobs()[0]["id"].as_str().unwrap());
+    let answer = service.post(&format!("{path}/cancel"), json!({})).expect(200);
+    assert_eq!((&answer["status"], &answer["id"]), (&json!("cancelled"), &service.jobs()[0]["id"]));
+    assert_eq!(service.post(&format!("{path}/cancel"), json!({})).error(409), "JOB_IS_OVER");
+    let events = service.journal();
+    contract::check(&events);
+    assert!(events.iter().any(|event| event["event"] == "print_stopped"));
+    drop(printer);
+    // A printer that takes no orders says why, and the job goes on.
+    let (_printer, service, _) = crate::control::bambu_printing(false);
+    let path = format!("/jobs/{}", service.jobs()[0]["id"].as_str().unwrap());
+    assert_eq!(service.post(&format!("{path}/cancel"), json!({})).error(409), "CONTROL_NOT_PERMITTED");
+    assert_eq!(service.get(&path)["status"], "running");
+}

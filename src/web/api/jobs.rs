@@ -5,7 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Api;
+use super::control::carry_out;
 use super::materials::given;
+use super::printers::watched;
 use super::views::JobView;
 use crate::base::clock::Timestamp;
 use crate::base::zone;
@@ -13,7 +15,7 @@ use crate::events::{Event, JobCreated};
 use crate::jobs::edit::{self, Changes, EditError};
 use crate::jobs::record::{self, flow_of};
 use crate::model::text::{self, MESSAGE_BYTES_MAX, NAME_BYTES_MAX};
-use crate::model::{FileId, FileRecord, Job, JobId, JobMaterial, JobStatus, PrinterId};
+use crate::model::{Control, FileId, FileRecord, Job, JobId, JobMaterial, JobStatus, PrinterId};
 use crate::store::{JobFilter, JobTotals, Read as _, ReadJobTotals as _, StoreError};
 use crate::web::respond::{ApiError, Reply};
 use crate::web::server::{Answer, Call, Pairs};
@@ -204,10 +206,19 @@ pub fn cancel<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     Reply::json(200, &JobView::of(&job, &api.registry))
 }
 
-/// Asks the printer to stop; the job is over when the printer says so.
-fn stop_print(_api: &Api, job: &Job) -> Answer {
-    let message = format!("The printer is at work on this job: stop it at the printer ({}).", job.printer_id);
-    Err(ApiError::conflict("JOB_IS_ACTIVE", message))
+/// Has the printer stop, and waits for its word: 200 when the job is over, 202 where that takes longer than a client waits.
+fn stop_print(api: &Api, job: &Job) -> Answer {
+    let (_, entry) = watched(api, &job.printer_id.to_string())?;
+    // What the printer is at may be another print by now: only this job's is stopped.
+    if entry.state.get().job_id != Some(job.id) {
+        let message = "The printer shows another print than this job's; nothing was stopped.";
+        return Err(ApiError::conflict("NOT_THE_CURRENT_JOB", message));
+    }
+    let confirmed = carry_out(api, &entry, Control::Stop)?.is_some();
+    let id = job.id;
+    let job = api.store.read_blocking(|view| view.job(id))?.ok_or(EditError::NoJob(id))?;
+    let status = if confirmed { 200 } else { 202 };
+    Reply::json(status, &JobView::of(&job, &api.registry))
 }
 
 pub fn remove<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
