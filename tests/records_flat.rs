@@ -40,7 +40,7 @@ fn job(number: u64) -> Job {
         file: Some(format!("a_name_as_people_give_them_{number}.gcode.3mf")),
         plate: Some(1),
         file_id: None,
-        status: if number % 9 == 0 { JobStatus::Failed } else { JobStatus::Completed },
+        status: if number.is_multiple_of(9) { JobStatus::Failed } else { JobStatus::Completed },
         auto: true,
         progress: Some(100),
         error: None,
