@@ -50,6 +50,8 @@ fn job(id: JobId, printer: u64, status: JobStatus) -> Job {
         file: Some(format!("housing_sensor_{id}_PLA_0.4n_0.2mm_X1C_2h31m.gcode.3mf")),
         plate: Some(1),
         file_id: None,
+        notes: None,
+        material: Default::default(),
         status,
         auto: true,
         progress: Some(100),

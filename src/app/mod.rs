@@ -29,11 +29,13 @@ use self::supervisor::Supervisor;
 use crate::arrivals;
 use crate::base::clock::{Clock, within};
 use crate::base::task::{Board, Stop, Wake};
+use crate::base::zone::Zone;
 use crate::config::PrinterEntry;
 use crate::discovery;
 use crate::downloads::{self, Desk};
 use crate::events::{Announcer, Event, EventBus, ServiceStarted, ServiceStopping};
 use crate::library::{Library, LibraryConfig, follow, keep};
+use crate::materials;
 use crate::monitor::{summary, watch};
 use crate::net::mqtt::MqttThread;
 use crate::net::resolve::Resolver;
@@ -69,6 +71,8 @@ pub struct Options {
     pub journal_max: u64,
     /// The library, and what files may take of the card.
     pub library: LibraryConfig,
+    /// Whose days the statistics count by.
+    pub zone: Zone,
     /// Printers of the configuration file, added where the list does not have them.
     pub printers: Vec<PrinterEntry>,
     /// Who may do what on the page and the API.
@@ -193,6 +197,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         names,
         journal_max,
         library,
+        zone,
         printers: entries,
         guard,
         clock,
@@ -208,6 +213,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     let publish = announcer.clone();
     let opened = Store::open(StoreOptions {
         journal_max,
+        zone: zone.clone(),
         ..StoreOptions::new(
             data_dir.clone(),
             clock.clone(),
@@ -276,6 +282,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         tasks: handles.tasks.clone(),
         started,
         guard,
+        zone,
         probe: Arc::new(move || figures.read()),
     });
     let web = stream::start_web(&data_dir, listener, names, &api)?;
@@ -394,6 +401,11 @@ fn spawn_service(
     supervisor.spawn("summary", move |context| {
         let deps = for_summary.clone();
         async move { summary::run(context, deps).await }
+    });
+    let booking = materials::task::Deps { store: deps.store.clone(), announcer: deps.announcer.clone() };
+    supervisor.spawn("materials", move |context| {
+        let booking = booking.clone();
+        async move { materials::task::run(context, booking).await }
     });
     let store = deps.store.clone();
     supervisor.spawn("store", move |context| {

@@ -31,6 +31,7 @@ pub fn serve(config: Config) -> Result<(), AppError> {
         names,
         journal_max: config.storage.journal_max,
         library: config.library,
+        zone: config.time.zone,
         printers: config.printers,
         guard: Guard { password: config.web.password, private: config.web.private },
         clock: Clock::system(),

@@ -17,7 +17,7 @@ use super::supervisor::Supervisor;
 use crate::bus::{Lossy, Received};
 use crate::events::{Envelope, RING};
 use crate::store::{StoreError, View};
-use crate::web::api::{Api, snapshot};
+use crate::web::api::{Api, Exports, snapshot};
 use crate::web::front::{self, EventSource, EventStream, Frame, Front, Ping, StreamRequest, frame};
 use crate::web::large::Large;
 use crate::web::respond::ApiError;
@@ -82,7 +82,7 @@ impl Web {
                     listener: listener.try_clone()?,
                     backend,
                     events,
-                    large: Large::new(Arc::clone(&api)),
+                    large: Exports::new(Arc::clone(&api), Large::new(Arc::clone(&api))),
                     stats,
                     beat: Arc::new(move || beating.info().beat(beating.clock.now().mono)),
                 };

@@ -113,7 +113,7 @@ fn numbers(text: &str, separator: char, widths: [usize; 3]) -> Result<[i64; 3], 
 }
 
 /// The other way round than [`civil_from_days`].
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+pub(super) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year_from_march = year - i64::from(month <= 2);
     let era = year_from_march.div_euclid(400);
     let year_of_era = year_from_march.rem_euclid(400);
@@ -124,7 +124,7 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// Proleptic Gregorian date of a day count since 1970-01-01 (the usual era arithmetic on years that begin in March).
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
+pub(super) fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);

@@ -14,3 +14,4 @@ pub mod md5;
 pub mod pool;
 pub mod secret;
 pub mod task;
+pub mod zone;

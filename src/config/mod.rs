@@ -25,7 +25,7 @@ pub use key::{Key, Value};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use print::print;
 pub use printers::{PRINTERS_MAX, PrinterEntry};
-pub use sections::{LIBRARY_KEYS, LOG_KEYS, StorageConfig, WebConfig};
+pub use sections::{LIBRARY_KEYS, LOG_KEYS, StorageConfig, TimeConfig, WebConfig};
 pub use source::FILE_BYTES_MAX;
 
 use crate::base::logging::LogConfig;
@@ -43,6 +43,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// The library, and what files may take of the card.
     pub library: LibraryConfig,
+    /// Whose days are counted.
+    pub time: TimeConfig,
     /// What is logged.
     pub log: LogConfig,
     /// Printers to begin with.

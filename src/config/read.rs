@@ -12,13 +12,13 @@ use super::Config;
 use super::key::{Key, Value, quote};
 use super::mistake::{Mistakes, Place};
 use super::printers::{PRINTERS_MAX, PrinterEntry};
-use super::sections::{LIBRARY_KEYS, LOG_KEYS, StorageConfig, WebConfig};
+use super::sections::{LIBRARY_KEYS, LOG_KEYS, StorageConfig, TimeConfig, WebConfig};
 use super::source::Source;
 
 /// Begin of the names of the environment variables.
 const PREFIX: &str = "PRINTERNIZER_";
 /// What may stand at the top level.
-const SECTIONS: &str = "[web], [storage], [library], [log], [[printers]]";
+const SECTIONS: &str = "[web], [storage], [library], [time], [log], [[printers]]";
 
 /// A configuration that is being put together.
 #[derive(Debug, Default)]
@@ -61,13 +61,18 @@ impl Draft {
                     reader.table("library", table, LIBRARY_KEYS, &mut library);
                     reader.draft.config.library = library;
                 }
+                ("time", DeValue::Table(table)) => {
+                    let mut time = std::mem::take(&mut reader.draft.config.time);
+                    reader.table("time", table, TimeConfig::KEYS, &mut time);
+                    reader.draft.config.time = time;
+                }
                 ("log", DeValue::Table(table)) => {
                     let mut log = std::mem::take(&mut reader.draft.config.log);
                     reader.table("log", table, LOG_KEYS, &mut log);
                     reader.draft.config.log = log;
                 }
                 ("printers", DeValue::Array(list)) => reader.printers(list.iter(), whole),
-                (known @ ("web" | "storage" | "library" | "log"), other) => {
+                (known @ ("web" | "storage" | "library" | "time" | "log"), other) => {
                     let found = Value::Other(other.type_str()).describe(false);
                     reader.mistake(place, known, found, &format!("a section that begins with [{known}]"));
                 }
@@ -94,6 +99,8 @@ impl Draft {
                 self.variable("storage", key, StorageConfig::KEYS, &mut config.storage, text);
             } else if let Some(key) = rest.strip_prefix("LIBRARY_") {
                 self.variable("library", key, LIBRARY_KEYS, &mut config.library, text);
+            } else if let Some(key) = rest.strip_prefix("TIME_") {
+                self.variable("time", key, TimeConfig::KEYS, &mut config.time, text);
             } else if let Some(key) = rest.strip_prefix("LOG_") {
                 self.variable("log", key, LOG_KEYS, &mut config.log, text);
             } else {

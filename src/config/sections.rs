@@ -7,6 +7,7 @@ use super::check;
 use super::key::{Key, Value, toml_text};
 use crate::base::logging::{self, LogConfig};
 use crate::base::secret::Secret;
+use crate::base::zone::Zone;
 use crate::library::LibraryConfig;
 
 /// Host names that are accepted: the device's own and a few aliases of a router.
@@ -234,6 +235,28 @@ pub const LIBRARY_KEYS: &[Key<LibraryConfig>] = &[
 
 /// The records and their copy, twice over.
 const MIN_FREE_LEAST: u64 = 16 * 1024 * 1024;
+/// `[time]`: whose days are counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TimeConfig {
+    /// The time zone.
+    pub zone: Zone,
+}
+
+impl TimeConfig {
+    /// The keys of the section.
+    pub const KEYS: &[Key<TimeConfig>] = &[Key {
+        name: "zone",
+        help: "Time zone whose days the statistics count by. Everything else is in UTC.",
+        allowed: "a place as \"Europe/Berlin\", or a rule as \"CET-1CEST,M3.5.0,M10.5.0/3\"",
+        example: "\"Europe/Berlin\"",
+        secret: false,
+        set: |time, value| {
+            time.zone = value.text()?.parse().ok()?;
+            Some(())
+        },
+        show: |time| Some(toml_text(&time.zone.to_string())),
+    }];
+}
 
 /// The keys of `[log]`.
 pub const LOG_KEYS: &[Key<LogConfig>] = &[Key {
@@ -266,9 +289,13 @@ mod tests {
 
     #[test]
     fn keys_have_one_entry_each() {
-        for mut list in
-            [names(WebConfig::KEYS), names(StorageConfig::KEYS), names(LIBRARY_KEYS), names(LOG_KEYS)]
-        {
+        for mut list in [
+            names(WebConfig::KEYS),
+            names(StorageConfig::KEYS),
+            names(LIBRARY_KEYS),
+            names(TimeConfig::KEYS),
+            names(LOG_KEYS),
+        ] {
             let count = list.len();
             list.sort_unstable();
             list.dedup();

@@ -100,8 +100,8 @@ catalogue! {
     JobProgressUpdated(JobProgress) "job_progress_updated" State "progress moved by a point or more, at most every 10 s a job";
     JobUpdate(JobUpdate) "job_update" State "every 10 s while a job is active, and once after the last ended";
     JobCompleted(JobCompleted) "job_completed" Durable "once in a job's life, at its end";
-    JobUpdated(JobOnly) "job_updated" Durable "a job was changed by the API";
-    JobDeleted(JobOnly) "job_deleted" Durable "a job was deleted by the API";
+    JobUpdated(JobOnly) "job_updated" Durable "a job was changed: by the API, its printer's naming, or its file's figures";
+    JobDeleted(JobOnly) "job_deleted" Durable "a job was deleted by the API, or made room for a new one";
     FilesDiscovered(FilesDiscovered) "files_discovered" Either "a source's files were listed; state when nothing changed";
     NewFilesFound(NewFilesFound) "new_files_found" Durable "a listing showed files that were not known before";
     FileSyncComplete(FileSyncComplete) "file_sync_complete" Either "a listing has been merged; state when nothing changed";

@@ -5,11 +5,14 @@
 //! and the events are committed together, so that a restart finds exactly what was announced.
 
 use super::state::{Decision, decide, stem};
+use super::{JOBS_MAX, TRIMMED_AT_ONCE};
 use crate::base::clock::{Now, Timestamp};
 use crate::events::{Event, Flow, JobCompleted, JobCreated, JobOnly, JobRef, JobStatusChanged, StatusUpdate};
 use crate::model::status::{Observation, Plate, Print, PrinterState};
 use crate::model::text::{self, NAME_BYTES_MAX};
-use crate::model::{FileId, FileRecord, Job, JobEnd, JobId, JobStatus, PrinterId, PrinterStatus, Track};
+use crate::model::{
+    FileId, FileRecord, Job, JobEnd, JobId, JobMaterial, JobStatus, Mass, PrinterId, PrinterStatus, Track,
+};
 use crate::store::{Read as _, Store, StoreError, Txn};
 
 /// The name of a print that the printer does not name.
@@ -97,6 +100,7 @@ pub fn apply(txn: &mut Txn<'_>, transition: &Transition) -> Result<Recorded, Sto
     let mut news: Vec<(JobNews, Job)> = Vec::new();
     if let (Some(end), Some(over)) = (decision.end, job.as_mut()) {
         let old = over.status;
+        over.material.note_slots(&seen.mapping, &state.slots);
         finish(over, end, transition, now);
         track.plate = Plate::Occupied;
         news.push((JobNews::Status(old), over.clone()));
@@ -112,6 +116,9 @@ pub fn apply(txn: &mut Txn<'_>, transition: &Transition) -> Result<Recorded, Sto
         job = Some(started);
     }
     if let Some(job) = job.as_mut() {
+        if heard && seen.status.is_active() {
+            job.material.note_slots(&seen.mapping, &state.slots);
+        }
         if decision.relabel {
             relabel(job, &track);
             news.push((JobNews::Updated, job.clone()));
@@ -179,10 +186,11 @@ pub fn abandon(txn: &mut Txn<'_>, printer_id: PrinterId) -> Result<Option<JobId>
     let old = job.status;
     job.status = JobStatus::Unknown;
     job.ended_at = Some(now.wall);
-    txn.put_job(&job)?;
+    job.judge_material();
     let (flow, cause) = (flow_of(id), Some(job.created_seq));
     let seq = emit_status(txn, &job, old, &flow, cause);
-    txn.emit(Event::JobCompleted(completed(&job)), Some(&flow), Some(seq));
+    job.material.ended_seq = Some(txn.emit(Event::JobCompleted(completed(&job)), Some(&flow), Some(seq)));
+    txn.put_job(&job)?;
     Ok(Some(id))
 }
 
@@ -306,26 +314,33 @@ fn announce(txn: &mut Txn<'_>, cause: Option<u64>, news: &mut [(JobNews, Job)]) 
                 txn.emit(Event::JobStarted(JobRef::of(job)), Some(&flow), root);
             }
             JobNews::Completed => {
-                txn.emit(Event::JobCompleted(completed(job)), Some(&flow), root);
+                let seq = txn.emit(Event::JobCompleted(completed(job)), Some(&flow), root);
+                job.material.ended_seq = Some(seq);
             }
         }
     }
 }
 
-fn emit_status(txn: &mut Txn<'_>, job: &Job, old: JobStatus, flow: &Flow, cause: Option<u64>) -> u64 {
+pub(super) fn emit_status(
+    txn: &mut Txn<'_>,
+    job: &Job,
+    old: JobStatus,
+    flow: &Flow,
+    cause: Option<u64>,
+) -> u64 {
     let changed =
         JobStatusChanged { job_id: job.id, printer_id: job.printer_id, old_status: old, status: job.status };
     txn.emit(Event::JobStatusChanged(changed), Some(flow), cause)
 }
 
-fn completed(job: &Job) -> JobCompleted {
+pub(super) fn completed(job: &Job) -> JobCompleted {
     JobCompleted {
         job_id: job.id,
         printer_id: job.printer_id,
         job_name: job.name.clone(),
         status: job.status,
         duration_s: job.duration_s(),
-        material_used_g: None,
+        material_used_g: job.material.used.map(Mass::grams),
         error: job.error.clone(),
     }
 }
@@ -375,6 +390,7 @@ fn start(
         job.plate = job.plate.or(print.plate);
         return Ok((job, true));
     }
+    trim(txn)?;
     let name = print.name.as_deref().unwrap_or(UNNAMED);
     let job = Job {
         id: txn.next_job_id(),
@@ -384,6 +400,8 @@ fn start(
         file: print.file.clone(),
         plate: print.plate,
         file_id: None,
+        notes: None,
+        material: JobMaterial::default(),
         status: JobStatus::Pending,
         auto: true,
         progress: None,
@@ -396,6 +414,19 @@ fn start(
         created_seq: 0,
     };
     Ok((job, false))
+}
+
+/// Lets the oldest jobs make room for a new one.
+///
+/// # Errors
+/// What the store meets.
+pub fn trim(txn: &mut Txn<'_>) -> Result<(), StoreError> {
+    let gone = txn.trim_jobs(JOBS_MAX - 1, TRIMMED_AT_ONCE)?;
+    for id in gone {
+        log::info!("{id}, the oldest job, made room for a new one: {JOBS_MAX} are kept");
+        txn.emit(Event::JobDeleted(JobOnly { job_id: id }), Some(&flow_of(id)), None);
+    }
+    Ok(())
 }
 
 /// Whether a pending job means this print: its file or name equals the print's, whatever suffixes the printer adds.
@@ -429,6 +460,7 @@ fn finish(job: &mut Job, end: JobEnd, transition: &Transition, now: Now) {
         JobEnd::Failed | JobEnd::Cancelled => seen.progress.or(job.progress),
         JobEnd::Unknown => job.progress,
     };
+    job.judge_material();
     if end == JobEnd::Failed {
         let texts: Vec<String> =
             seen.errors.iter().map(|error| format!("{} ({})", error.message, error.code)).collect();

@@ -1,18 +1,25 @@
 //! Materials: spools, what is taken from them, and when to say that one runs low.
 //!
 //! - [`stock`] decides about low stock, [`usage`] what a print takes out of which slot: pure, no input or output.
-//! - [`shelf`] and [`booking`] are the transactions: a spool or a booking and its events in one commit, whoever asks
-//!   for it. Low stock is judged in one place, so that no path can lower a spool without it.
+//! - [`shelf`], [`booking`] and [`settle`] are the transactions: a spool, a booking or a job's bookings and their events in
+//!   one commit, whoever asks for it. Low stock is judged in one place, so that no path can lower a spool without it.
 //!
-//! Bounds: [`MATERIALS_MAX`] spools, [`CONSUMPTIONS_MAX`] bookings. Masses are whole micrograms and compared as such.
+//! - [`task`] hears of jobs' ends and files' figures, and books.
+//!
+//! Bounds: [`MATERIALS_MAX`] spools, [`CONSUMPTIONS_MAX`] bookings, [`settle::WAITING_MAX`] jobs that wait for figures. Masses are whole micrograms and compared as such.
 //!
 //! Not here: when a print has ended (`jobs`), what its file says (`formats`), HTTP (`web`).
 
 pub mod booking;
+#[cfg(test)]
+mod booking_tests;
+pub mod settle;
 pub mod shelf;
 pub mod stock;
+pub mod task;
 #[cfg(test)]
 mod tests;
+pub mod usage;
 
 pub use shelf::{Because, MaterialError};
 

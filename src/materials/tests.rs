@@ -26,7 +26,7 @@ fn options(dir: &Path, heard: &Heard) -> StoreOptions {
     StoreOptions::new(dir, Clock::manual(RELEASE_FLOOR), publish)
 }
 
-fn close(opened: OpenedStore) {
+pub(super) fn close(opened: OpenedStore) {
     smol::block_on(opened.thread.close(Duration::from_secs(5))).unwrap();
 }
 
@@ -128,7 +128,7 @@ fn taking(material_id: MaterialId, used: Mass) -> Take {
     }
 }
 
-fn spool(remaining: Mass) -> Material {
+pub(super) fn spool(remaining: Mass) -> Material {
     Material {
         id: MaterialId(0),
         material_type: "PLA".into(),
@@ -153,7 +153,7 @@ fn spool(remaining: Mass) -> Material {
     }
 }
 
-fn grams(grams: u64) -> Mass {
+pub(super) fn grams(grams: u64) -> Mass {
     Mass::from_grams(grams)
 }
 
@@ -629,7 +629,7 @@ fn a_crash_at_any_sync_leaves_spool_booking_and_announcement_together_or_none() 
     assert!(crashes > 300, "{crashes}");
 }
 
-fn spool_printer() -> Printer {
+pub(super) fn spool_printer() -> Printer {
     Printer {
         id: PrinterId(0),
         name: "X1".into(),

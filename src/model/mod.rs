@@ -20,7 +20,7 @@ pub use decimal::Decimal;
 pub use fetch::{Fetch, FetchState, Origin, Start, Wanted};
 pub use file::{Content, FetchKind, Figures, FileRecord, FileSource, FileStatus, PlateWork, Work};
 pub use id::{ConsumptionId, FetchId, FileId, JobId, MaterialId, PrinterId};
-pub use job::{Job, JobEnd, JobStatus};
+pub use job::{Booking, Job, JobEnd, JobMaterial, JobStatus};
 pub use material::{Consumption, FilamentUse, Mass, Material, Money, Place, Share};
 pub use printer::{ConnectionConfig, Printer, PrinterType};
 pub use status::{

@@ -253,6 +253,9 @@ pub struct Observation {
     pub layers: Option<u32>,
     /// Filament slots.
     pub filaments: Vec<Filament>,
+    /// The slot of each filament of the printed file, in the file's order, as the printer was told; empty where it does not
+    /// say.
+    pub mapping: Vec<Option<u16>>,
     /// Errors shown.
     pub errors: Vec<PrinterError>,
 }
@@ -310,6 +313,8 @@ pub struct PrinterState {
     pub thumbnail_url: Option<String>,
     /// The print's start.
     pub started_at: Option<Timestamp>,
+    /// The slots that this run has seen in use since the print's start; at most [`SLOTS_SEEN_MAX`].
+    pub slots: Vec<u16>,
     /// Whether something lies on the plate.
     pub plate: Plate,
     /// Wall time of the last report.
@@ -318,7 +323,25 @@ pub struct PrinterState {
     pub last_seen_mono: Option<Mono>,
 }
 
+/// Slots that are remembered of one print: more than any printer has.
+const SLOTS_SEEN_MAX: usize = 32;
+
 impl PrinterState {
+    /// Takes a new report. The slots in use are collected while a print is on, and kept until the next one begins.
+    pub fn see(&mut self, seen: Observation) {
+        if seen.status.is_active() {
+            if !self.seen.status.is_active() {
+                self.slots.clear();
+            }
+            for filament in seen.filaments.iter().filter(|filament| filament.active) {
+                if !self.slots.contains(&filament.slot) && self.slots.len() < SLOTS_SEEN_MAX {
+                    self.slots.push(filament.slot);
+                }
+            }
+        }
+        self.seen = seen;
+    }
+
     /// The name of the print that the printer is at, or has finished and not yet left.
     #[must_use]
     pub fn current_job(&self) -> Option<&str> {

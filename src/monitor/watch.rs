@@ -376,7 +376,7 @@ impl Watch {
     async fn reported(&mut self, seen: crate::model::status::Observation) -> Result<(), StoreError> {
         let now = self.deps.clock.now();
         self.state.status = seen.status;
-        self.state.seen = seen;
+        self.state.see(seen);
         self.name_spools();
         self.state.fresh = true;
         self.state.last_seen = Some(now.wall);

@@ -11,11 +11,14 @@ use super::record::Damage;
 use super::stats::StoreStats;
 use crate::base::clock::Clock;
 use crate::base::latest::Latest;
+use crate::base::zone::Zone;
 
 /// Shared between the thread and the handles.
 #[derive(Debug)]
 pub struct Env {
     pub(super) clock: Clock,
+    /// Whose days the sums of jobs count by.
+    pub(super) zone: Zone,
     /// Set once, by the first error of redb or of the file below it.
     pub(super) failed: Latest<Option<Arc<str>>>,
     pub(super) damage: Damage,

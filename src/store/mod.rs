@@ -22,6 +22,7 @@ mod file_list;
 mod files;
 mod group;
 mod handle;
+mod job_totals;
 mod journal;
 mod open;
 mod read;
@@ -44,11 +45,12 @@ pub use blobs::{Blobs, ThumbSize};
 pub use error::{DecodeError, RecordError, StoreError};
 pub use file_list::{FILES_PAGE_MAX, FileFigures, FileFilter, FileOrder, SORTED_DEPTH_MAX, has_thumbnail};
 pub use handle::{QUEUE_MAX, QUEUE_WAIT, Store};
+pub use job_totals::{DAYS_READ_MAX, JobTotals, ReadJobTotals, TOTALS_PRINTERS_MAX};
 pub use journal::{EVENT_BYTES_MAX, JOURNAL_MAX, JOURNAL_PAGE_MAX, JOURNAL_SLACK, JournalPage, StoredEvent};
 pub use open::{
     CACHE_BYTES, GROUP_WINDOW, JOB_JUMP, OpenReport, OpenedStore, PRINTER_JUMP, SEQ_JUMP, StoreOptions,
 };
-pub use read::{OPEN_JOBS_READ_MAX, RawRead, Read, SLOTS_READ_MAX, Span};
+pub use read::{OPEN_JOBS_READ_MAX, RawRead, Read, SLOTS_READ_MAX, Span, UNBOOKED_READ_MAX};
 pub use record::{RECORD_BYTES_MAX, Record, body, versioned};
 pub use records::{INDEXED_READ_MAX, LIBRARY_PAGE_MAX, LibraryPage, ReadFiles};
 pub use settings::{SETTING_BYTES_MAX, SETTING_NAME_MAX, SettingsStorage};

@@ -15,6 +15,7 @@ use super::error::StoreError;
 use super::files::{self, Boxed, OpenFailure, Paths};
 use super::group::{Position, create_tables, write_counters};
 use super::handle::{QUEUE_MAX, Store};
+use super::job_totals;
 use super::journal::JOURNAL_MAX;
 use super::record::Damage;
 use super::run_state::{Found, RunState};
@@ -24,6 +25,7 @@ use super::thread::{Hooks, Publish, StoreThread, Worker};
 use super::txn::Counters;
 use crate::base::clock::Clock;
 use crate::base::latest::Latest;
+use crate::base::zone::Zone;
 
 /// redb's page cache. It keeps the upper pages of all tables; twice as much costs 0.6 MB and makes nothing measurably faster
 /// (docs/storage.md). Its own default is 1 GiB.
@@ -52,6 +54,8 @@ pub struct StoreOptions {
     pub dir: PathBuf,
     /// The clocks.
     pub clock: Clock,
+    /// Whose days the statistics of jobs count by.
+    pub zone: Zone,
     /// Called on the store's thread for every committed event in the order of `seq`. It must not wait and not call the store.
     pub publish: Publish,
     /// Other storage than the file in `dir`: for tests.
@@ -73,6 +77,7 @@ impl StoreOptions {
         StoreOptions {
             dir: dir.into(),
             clock,
+            zone: Zone::default(),
             publish,
             backend: None,
             cache_bytes: CACHE_BYTES,
@@ -124,14 +129,23 @@ impl Store {
     /// [`StoreError::AlreadyOpen`], [`StoreError::Open`], [`StoreError::NewerFormat`]. A damaged file is not an error: see
     /// [`OpenReport`].
     pub fn open(options: StoreOptions) -> Result<OpenedStore, StoreError> {
-        let StoreOptions { dir, clock, publish, backend, cache_bytes, journal_max, group_window, hooks } =
-            options;
+        let StoreOptions {
+            dir,
+            clock,
+            zone,
+            publish,
+            backend,
+            cache_bytes,
+            journal_max,
+            group_window,
+            hooks,
+        } = options;
         let begin = clock.now().mono;
         let paths = Paths { dir };
         fs::create_dir_all(paths.backup_dir())
             .map_err(|error| StoreError::Open(paths.backup_dir(), Arc::from(error.to_string())))?;
         let (run_state, found) = RunState::open(&paths.dir);
-        let opening = Opening { paths: &paths, cache_bytes, found };
+        let opening = Opening { paths: &paths, cache_bytes, found, zone: &zone };
         let (database, position, mut report) = match backend {
             Some(backend) => opening.on_backend(backend)?,
             None => opening.on_files()?,
@@ -143,6 +157,7 @@ impl Store {
 
         let env = Arc::new(Env {
             clock,
+            zone,
             failed: Latest::new(None),
             damage: Damage::default(),
             stats: Mutex::new(StoreStats::default()),
@@ -175,6 +190,7 @@ struct Opening<'a> {
     paths: &'a Paths,
     cache_bytes: usize,
     found: Option<Found>,
+    zone: &'a Zone,
 }
 
 type Opened = (Database, Position, OpenReport);
@@ -317,6 +333,12 @@ impl Opening<'_> {
             let prepared = prepared
                 .unwrap_or_else(|| Err(redb::Error::Corrupted("preparing it ended in a panic".to_owned())));
             prepared.map_err(damaged)?;
+        }
+        let counted = guarded(|| job_totals::prepare(&database, self.zone));
+        let counted = counted
+            .unwrap_or_else(|| Err(redb::Error::Corrupted("counting the jobs ended in a panic".to_owned())));
+        if counted.map_err(damaged)? {
+            log::info!("the statistics of the jobs were made anew, by the days of {}", self.zone);
         }
         Ok((database, position))
     }

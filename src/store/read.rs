@@ -17,6 +17,9 @@ pub const OPEN_JOBS_READ_MAX: usize = 1_000;
 /// Slots of one printer that are read at most: four units of four, eight single ones, two outside, and some.
 pub const SLOTS_READ_MAX: usize = 64;
 
+/// Jobs to be booked that are read at most; the room of materials lets fewer wait.
+pub const UNBOOKED_READ_MAX: usize = 1_000;
+
 /// A stretch of keys.
 #[derive(Clone, Debug)]
 pub struct Span {
@@ -47,6 +50,12 @@ impl Span {
     #[must_use]
     pub fn after(key: KeyBytes) -> Span {
         Span { from: Bound::Excluded(key), to: Bound::Unbounded }
+    }
+
+    /// The keys from `first` to `last`, both included.
+    #[must_use]
+    pub fn between(first: KeyBytes, last: KeyBytes) -> Span {
+        Span { from: Bound::Included(first), to: Bound::Included(last) }
     }
 
     pub(super) fn contains(&self, key: &KeyBytes) -> bool {
@@ -193,6 +202,19 @@ pub trait Read: RawRead {
             }
         }
         Ok(jobs)
+    }
+
+    /// The jobs whose filament is still to be booked, oldest first; at most [`UNBOOKED_READ_MAX`].
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn unbooked_jobs(&self) -> Result<Vec<JobId>, StoreError> {
+        let mut ids = Vec::new();
+        self.raw_scan(Table::Meta, Span::prefix(meta::UNBOOKED_JOB), false, &mut |row, _| {
+            ids.extend(row.strip_prefix(meta::UNBOOKED_JOB).and_then(JobId::from_bytes));
+            if ids.len() < UNBOOKED_READ_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(ids)
     }
 
     /// A spool.

@@ -53,6 +53,7 @@ tables! {
     Materials "materials" "Spools.";
     Consumptions "consumptions" "What was taken from the spools.";
     Library "library" "Contents that somebody wants to keep, by checksum.";
+    JobTotals "job_totals" "What the jobs of a printer, a day and all come to.";
 }
 
 impl Table {
@@ -145,6 +146,10 @@ pub(super) mod meta {
     pub(in crate::store) const COUNT: &[u8] = b"count/";
     /// Before the number of a job that is not over; the value is its printer's number.
     pub(in crate::store) const OPEN_JOB: &[u8] = b"open_job/";
+    /// Before the number of a job whose filament is still to be booked.
+    pub(in crate::store) const UNBOOKED_JOB: &[u8] = b"unbooked_job/";
+    /// Version and time zone under which the sums of jobs are true.
+    pub(in crate::store) const JOB_TOTALS: &[u8] = b"job_totals";
     /// The last spool number given out.
     pub(in crate::store) const LAST_MATERIAL: &[u8] = b"last_material";
     /// The last booking number given out.
@@ -158,6 +163,10 @@ pub(super) mod meta {
 
     pub(in crate::store) fn open_job(id: JobId) -> KeyBytes {
         prefixed(OPEN_JOB, &id.to_bytes())
+    }
+
+    pub(in crate::store) fn unbooked_job(id: JobId) -> KeyBytes {
+        prefixed(UNBOOKED_JOB, &id.to_bytes())
     }
 
     pub(in crate::store) fn slot(printer: PrinterId, slot: u16) -> KeyBytes {

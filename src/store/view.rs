@@ -33,6 +33,13 @@ pub struct JobFilter {
 }
 
 impl JobFilter {
+    /// Whether it lets this job through.
+    #[must_use]
+    pub fn takes(&self, job: &Job) -> bool {
+        let (printer_id, status, created_at) = (job.printer_id, job.status, job.created_at);
+        self.lets_through(JobHead { printer_id, status, created_at })
+    }
+
     fn lets_through(&self, head: JobHead) -> bool {
         self.printer_id.is_none_or(|id| id == head.printer_id)
             && self.status.is_none_or(|status| status == head.status)

@@ -41,7 +41,7 @@ fn names(events: &[Value]) -> Vec<String> {
 }
 
 /// A Bambu printer that prints, and a service that sees it.
-fn bambu_printing(developer: bool) -> (bambu::Printer, Service, String) {
+pub fn bambu_printing(developer: bool) -> (bambu::Printer, Service, String) {
     let model = Model::P1s;
     let config = bambu::Config {
         is_developer_mode: developer,

@@ -32,6 +32,7 @@ mod control;
 mod discovery;
 mod downloads;
 mod files;
+mod jobs;
 mod library;
 mod materials;
 mod prints;

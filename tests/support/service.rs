@@ -101,6 +101,8 @@ pub struct Setup {
     pub journal_max: u64,
     pub library: LibraryConfig,
     pub downloads: printernizer::downloads::Config,
+    /// Whose days the statistics count by.
+    pub zone: &'static str,
 }
 
 impl Default for Setup {
@@ -112,6 +114,7 @@ impl Default for Setup {
             journal_max: 10_000,
             library: LibraryConfig::default(),
             downloads: printernizer::downloads::Config::default(),
+            zone: "UTC",
         }
     }
 }
@@ -157,6 +160,7 @@ impl Service {
             names: vec!["printernizer".to_owned()],
             journal_max: setup.journal_max,
             library: setup.library.clone(),
+            zone: setup.zone.parse().unwrap(),
             printers: Vec::new(),
             guard: printernizer::web::api::guard::Guard::default(),
             clock: setup.clock.clone(),

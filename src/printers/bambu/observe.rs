@@ -40,6 +40,7 @@ pub fn observe(merged: &Merged) -> Observation {
         layer: merged.layer.filter(|_| counts),
         layers: merged.layers.filter(|layers| counts && *layers > 0),
         filaments: filaments(merged),
+        mapping: merged.current_echo().map(|echo| echo.slots.clone()).unwrap_or_default(),
         errors: errors(merged),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Objects merge, arrays replace, except AMS units and trays, which are merged by their `id` because newer firmware
 //! sends them in parts. Only a full report (`msg` 0) proves that something is absent. A message changes the state only
-//! if it says `push_status`; the echo of `project_file` adds the plate.
+//! if it says `push_status`; the echo of `project_file` adds the plate and the slots of the file's filaments.
 
 use std::borrow::Cow;
 
@@ -20,6 +20,8 @@ const EXTERNAL_MAX: usize = 4;
 const HMS_MAX: usize = 16;
 /// Extruders that are kept; machines have one or two.
 const EXTRUDERS_MAX: usize = 4;
+/// Filaments of one file whose slots are kept; a project has 16 at most.
+const MAPPING_MAX: usize = 32;
 /// Bytes of an identifying number that are kept: 64-bit numbers in decimal have 20.
 const ID_BYTES_MAX: usize = 24;
 
@@ -70,6 +72,8 @@ pub struct Echo {
     pub url: Url,
     /// The plate.
     pub plate: Option<u32>,
+    /// The slot of each of the file's filaments; empty where it does not say.
+    pub slots: Vec<Option<u16>>,
 }
 
 /// A health message: two numbers that name it.
@@ -282,17 +286,31 @@ impl Merge<'_> {
 
     fn echo(&mut self, print: &[(Cow<'_, str>, Field<'_>)]) {
         let (mut index, mut param, mut title, mut url) = (None, None, None, Url::None);
+        let (mut mapping, mut refused) = (None, false);
         for (key, value) in print {
             match &**key {
                 "plate_idx" => index = value.integer::<u32>(),
                 "param" => param = value.text(),
                 "subtask_name" => title = value.text().and_then(|text| text::name(&text)),
                 "url" => url = value.text().map_or(Url::None, |text| Url::parse(&text)),
+                "ams_mapping" => mapping = Some(*value),
+                "result" => refused = value.text().is_some_and(|text| text.eq_ignore_ascii_case("fail")),
                 _ => {}
             }
         }
         let plate = param.as_deref().and_then(plate_of).or(index).filter(|plate| *plate > 0);
-        self.merged.echo = Some(Echo { title, url, plate });
+        let mut slots = Vec::new();
+        if let Some(mapping) = mapping.filter(|_| !refused) {
+            self.array(mapping, |merge, slot| {
+                if slots.len() < MAPPING_MAX {
+                    // -1: this filament is not used.
+                    slots.push(slot.integer::<u16>());
+                } else {
+                    merge.odd += 1;
+                }
+            });
+        }
+        self.merged.echo = Some(Echo { title, url, plate, slots });
     }
 
     fn state(&mut self, stated: &str) {

@@ -175,6 +175,7 @@ impl Machine {
             layer: None,
             layers: None,
             filaments: Vec::new(),
+            mapping: Vec::new(),
             errors: self.errors(),
         }
     }

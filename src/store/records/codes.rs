@@ -38,6 +38,7 @@ codes! {
         Offline = 0, Connecting = 1, Idle = 2, Preparing = 3, Printing = 4, Paused = 5, Attention = 6, Finished = 7,
         Failed = 8, Cancelled = 9, Unknown = 10,
     }
+    booking: crate::model::Booking, "state of a booking" { None = 0, Pending = 1, Booked = 2, Offered = 3, Undone = 4, }
     plate: crate::model::status::Plate, "state of a plate" { Unknown = 0, Occupied = 1, Clear = 2, }
     file_status: crate::model::FileStatus, "status of a file" {
         Available = 0, Downloading = 1, Downloaded = 2, Local = 3, Error = 4, Unavailable = 5, Deleted = 6,

@@ -7,8 +7,8 @@ use crate::model::file::{Outcome, Picture, Pictures};
 use crate::model::status::{Plate, Print, PrintKind};
 use crate::model::{
     Checksum, ConnectionConfig, Consumption, ConsumptionId, Content, Fetch, FetchId, FetchKind, FetchState,
-    Figures, FileId, FileRecord, FileSource, FileStatus, Mass, Material, MaterialId, Money, Origin, Place,
-    PlateWork, PrinterStatus, PrinterType, Share, Start, Wanted, Work,
+    Figures, FilamentUse, FileId, FileRecord, FileSource, FileStatus, JobMaterial, Mass, Material,
+    MaterialId, Money, Origin, Place, PlateWork, PrinterStatus, PrinterType, Share, Start, Wanted, Work,
 };
 use crate::store::record::{from_row, hex};
 use crate::store::tables::KeyBytes;
@@ -73,6 +73,20 @@ fn full_job() -> Job {
         auto: true,
         progress: Some(42),
         error: Some("filament ran out".into()),
+        notes: Some("for Ada".into()),
+        material: JobMaterial {
+            uses: Some(vec![FilamentUse {
+                tool: 1,
+                used: Mass::from_micrograms(12_500_000),
+                kind: Some("PLA".into()),
+                color: None,
+            }]),
+            mapping: vec![None, Some(2)],
+            slots: vec![2],
+            booking: Booking::Booked,
+            used: Some(Mass::from_micrograms(5_250_000)),
+            ended_seq: Some(80),
+        },
         created_at: Timestamp(1_793_491_200_000),
         started_at: Some(Timestamp(1_793_491_201_000)),
         printing_at: None,
@@ -118,7 +132,7 @@ fn printer_1() {
 #[test]
 fn job_1() {
     read_back(
-        &Job { file_id: None, ..full_job() },
+        &Job { file_id: None, notes: None, material: JobMaterial::default(), ..full_job() },
         &JobId(258).to_bytes(),
         "01030580a0bfc6b26802583104426f6174010e626f61742e67636f64652e336d66010201012a011066696c616d656e74\
          2072616e206f757401d0afbfc6b2680001c0bacbc6b268014d",
@@ -135,7 +149,8 @@ fn job_2() {
         &full_job(),
         "0000000000000102",
         "02030580a0bfc6b26802583104426f6174010e626f61742e67636f64652e336d66010201012a011066696c616d656e74\
-         2072616e206f757401d0afbfc6b2680001c0bacbc6b268014d0105",
+         2072616e206f757401d0afbfc6b2680001c0bacbc6b268014d0105\
+         0107666f7220416461010101a0f8fa050103504c41000200010201020201d0b7c0020150",
     );
 }
 

@@ -28,7 +28,7 @@ use super::record::{Record, body, versioned};
 use super::tables::{Key as _, Table, meta};
 use super::txn::Txn;
 use crate::base::clock::Timestamp;
-use crate::model::{Job, JobId, JobStatus, Printer, PrinterId, Track};
+use crate::model::{Booking, Job, JobId, JobStatus, Printer, PrinterId, Track};
 
 impl Record for Printer {
     const TABLE: Table = Table::Printers;
@@ -70,6 +70,14 @@ impl Record for Job {
         }
     }
 
+    fn before_put(&self, txn: &mut Txn<'_>) -> Result<(), StoreError> {
+        txn.count_put(self)
+    }
+
+    fn before_delete(key: JobId, txn: &mut Txn<'_>) -> Result<(), StoreError> {
+        txn.count_delete(key)
+    }
+
     fn put_links(&self, txn: &mut Txn<'_>) -> Result<(), StoreError> {
         let row = meta::open_job(self.id);
         if self.status.is_over() {
@@ -77,11 +85,18 @@ impl Record for Job {
         } else {
             txn.raw_put(Table::Meta, row, self.printer_id.to_bytes().to_vec());
         }
+        let row = meta::unbooked_job(self.id);
+        if self.material.booking == Booking::Pending {
+            txn.raw_put(Table::Meta, row, Vec::new());
+        } else if txn.raw_get(Table::Meta, &row)?.is_some() {
+            txn.raw_delete(Table::Meta, row);
+        }
         Ok(())
     }
 
     fn delete_links(key: JobId, txn: &mut Txn<'_>) -> Result<(), StoreError> {
         txn.raw_delete(Table::Meta, meta::open_job(key));
+        txn.raw_delete(Table::Meta, meta::unbooked_job(key));
         Ok(())
     }
 }

@@ -114,6 +114,8 @@ impl Job {
             auto: self.auto,
             progress: self.progress,
             error: self.error,
+            notes: None,
+            material: model::JobMaterial::default(),
             created_at: Timestamp(self.created_at),
             started_at: self.started_at.map(Timestamp),
             printing_at: self.printing_at.map(Timestamp),

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::codes;
 use crate::base::clock::Timestamp;
-use crate::model::{self, FileId, JobId, PrinterId};
+use crate::model::{self, FileId, JobId, JobMaterial, Mass, PrinterId};
 use crate::store::error::DecodeError;
 
-/// A job, with the version of its file. The first three fields are `StoredJobHead`, in every version.
+/// A job, with the version of its file, notes and filament. The first three fields are `StoredJobHead`, in every version.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::store) struct Job {
     printer_id: u64,
@@ -26,6 +26,36 @@ pub(in crate::store) struct Job {
     clock_synced: bool,
     created_seq: u64,
     file_id: Option<u64>,
+    notes: Option<String>,
+    uses: Option<Vec<FilamentUse>>,
+    mapping: Vec<Option<u16>>,
+    slots: Vec<u16>,
+    booking: u8,
+    used: Option<u64>,
+    ended_seq: Option<u64>,
+}
+
+/// What a file says about one of its filaments; the mass in micrograms.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::store) struct FilamentUse {
+    tool: u16,
+    used: u64,
+    kind: Option<String>,
+    color: Option<String>,
+}
+
+impl From<&model::FilamentUse> for FilamentUse {
+    fn from(one: &model::FilamentUse) -> FilamentUse {
+        let (kind, color) = (one.kind.clone(), one.color.clone());
+        FilamentUse { tool: one.tool, used: one.used.micrograms(), kind, color }
+    }
+}
+
+impl FilamentUse {
+    fn into_model(self) -> model::FilamentUse {
+        let FilamentUse { tool, used, kind, color } = self;
+        model::FilamentUse { tool, used: Mass::from_micrograms(used), kind, color }
+    }
 }
 
 impl From<&model::Job> for Job {
@@ -47,6 +77,13 @@ impl From<&model::Job> for Job {
             clock_synced: job.clock_synced,
             created_seq: job.created_seq,
             file_id: job.file_id.map(|id| id.0),
+            notes: job.notes.clone(),
+            uses: job.material.uses.as_ref().map(|uses| uses.iter().map(FilamentUse::from).collect()),
+            mapping: job.material.mapping.clone(),
+            slots: job.material.slots.clone(),
+            booking: codes::booking::encode(job.material.booking),
+            used: job.material.used.map(Mass::micrograms),
+            ended_seq: job.material.ended_seq,
         }
     }
 }
@@ -65,6 +102,15 @@ impl Job {
             auto: self.auto,
             progress: self.progress,
             error: self.error,
+            notes: self.notes,
+            material: JobMaterial {
+                uses: self.uses.map(|uses| uses.into_iter().map(FilamentUse::into_model).collect()),
+                mapping: self.mapping,
+                slots: self.slots,
+                booking: codes::booking::decode(self.booking)?,
+                used: self.used.map(Mass::from_micrograms),
+                ended_seq: self.ended_seq,
+            },
             created_at: Timestamp(self.created_at),
             started_at: self.started_at.map(Timestamp),
             printing_at: self.printing_at.map(Timestamp),

@@ -469,7 +469,8 @@ fn names_and_small_rows_are_pinned() {
             "file_index",
             "materials",
             "consumptions",
-            "library"
+            "library",
+            "job_totals"
         ]
     );
     let dir = scratch();
@@ -489,6 +490,7 @@ fn names_and_small_rows_are_pinned() {
     let expected = [
         (b"count/job_started".to_vec(), number(1)),
         (b"format".to_vec(), number(1)),
+        (b"job_totals".to_vec(), b"\x01UTC".to_vec()),
         (b"last_job".to_vec(), number(1)),
         (b"last_printer".to_vec(), number(0)),
         (b"open_job/\0\0\0\0\0\0\0\x01".to_vec(), number(7)),

@@ -4,6 +4,7 @@ mod backup;
 mod basics;
 mod crash;
 pub(crate) mod disk;
+mod job_totals;
 mod model;
 mod specification;
 
@@ -14,7 +15,9 @@ use std::time::Duration;
 use super::*;
 use crate::base::clock::{Clock, RELEASE_FLOOR, Timestamp};
 use crate::events::{Envelope, Event, JobOnly, JobRef};
-use crate::model::{ConnectionConfig, Job, JobId, JobStatus, Printer, PrinterId, PrinterType, Track};
+use crate::model::{
+    ConnectionConfig, Job, JobId, JobMaterial, JobStatus, Printer, PrinterId, PrinterType, Track,
+};
 
 /// What was announced, in order.
 #[derive(Clone, Default)]
@@ -79,6 +82,8 @@ pub(super) fn job(id: JobId, printer_id: PrinterId, status: JobStatus) -> Job {
         file: Some("würfel.3mf".into()),
         plate: Some(1),
         file_id: None,
+        notes: None,
+        material: JobMaterial::default(),
         status,
         auto: true,
         progress: None,

@@ -41,6 +41,9 @@ fn the_page_is_true() {
     said(&format!("at most {SETTING_BYTES_MAX} bytes"));
     said(&format!("{SEQ_JUMP} ahead"));
     said(&format!("job numbers {JOB_JUMP}, printer numbers {PRINTER_JUMP}"));
+    said(&format!("| jobs read of the index of unbooked ones | {UNBOOKED_READ_MAX} |"));
+    said(&format!("| days of jobs read | {DAYS_READ_MAX} |"));
+    said(&format!("| printers in the sums of jobs read | {TOTALS_PRINTERS_MAX} |"));
     said(&format!("| slots of a printer read | {SLOTS_READ_MAX} |"));
     assert!(GROUP_WINDOW.is_zero(), "the page says that a group is not held open");
 }

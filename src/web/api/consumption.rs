@@ -7,7 +7,7 @@ use super::Api;
 use super::materials::{named_material, named_printer, no_such_material};
 use crate::base::clock::Timestamp;
 use crate::materials::booking::{self, Take};
-use crate::materials::{Because, MaterialError};
+use crate::materials::{Because, MaterialError, settle};
 use crate::model::{Consumption, ConsumptionId, Decimal, JobId, Mass, MaterialId, Money, PrinterId, text};
 use crate::store::Read as _;
 use crate::web::respond::{ApiError, Reply};
@@ -108,10 +108,14 @@ pub fn add<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
         let file_name = file_name.or(job.and_then(|job| job.file));
         let take =
             Take { material_id, used, job_id, printer_id, slot: None, file_name, print_time_s, auto: false };
-        booking::take(txn, take, &because).map_err(|error| match error {
+        let booked = booking::take(txn, take, &because).map_err(|error| match error {
             MaterialError::NoMaterial(id) => no_such_material(&id.to_string()),
             error => error.into(),
-        })
+        })?;
+        if let Some(id) = job_id {
+            settle::note_by_hand(txn, id)?;
+        }
+        Ok(booked)
     })?;
     let location = format!("{API}/materials/consumption/{}", booked.id);
     Ok(Reply::json(201, &ConsumptionView::of(&booked))?.header("Location", location))
@@ -136,7 +140,11 @@ pub fn undo<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
             flow: job.as_ref().map(|job| crate::jobs::record::flow_of(job.id)),
             cause: job.as_ref().map(|job| job.created_seq).filter(|seq| *seq > 0),
         };
-        booking::undo(txn, id, &because).map_err(ApiError::from)
+        let undone = booking::undo(txn, id, &because)?;
+        if let Some(id) = undone.job_id {
+            settle::note_by_hand(txn, id)?;
+        }
+        Ok::<_, ApiError>(undone)
     })?;
     Reply::json(200, &ConsumptionView::of(&undone))
 }

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::Api;
 use super::printers::{tell, watched};
 use crate::base::clock::within;
-use crate::model::{Control, ControlError, ControlKind};
-use crate::printers::registry::{Command, REPLIES_MAX, Reply};
+use crate::model::{Control, ControlError, ControlKind, JobId};
+use crate::printers::registry::{Command, Entry, REPLIES_MAX, Reply};
 use crate::web::respond::{ApiError, Reply as Body};
 use crate::web::server::{Answer, Call};
 
@@ -33,8 +33,30 @@ pub fn stop<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
 
 fn order<C: Connection>(call: &mut Call<'_, C>, api: &Api, order: Control) -> Answer {
     let (printer, entry) = watched(api, call.param("id"))?;
+    match carry_out(api, &entry, order)? {
+        Some(job) => Body::json(
+            200,
+            &json!({"printer_id": printer.id, "command": order, "confirmed": true, "job_id": job}),
+        ),
+        // It goes on: `print_paused` and the like, or `printer_control_failed`, will tell.
+        None => {
+            let job = entry.state.get().job_id;
+            Body::json(
+                200,
+                &json!({"printer_id": printer.id, "command": order, "confirmed": false, "job_id": job}),
+            )
+        }
+    }
+}
+
+/// Gives an order and waits until the printer's own status confirms it; answers the job then, or `None` where that takes
+/// longer than a client waits.
+///
+/// # Errors
+/// What became of the order, as the API says it.
+pub(super) fn carry_out(api: &Api, entry: &Entry, order: Control) -> Result<Option<Option<JobId>>, ApiError> {
     let (reply, replies) = smol::channel::bounded(REPLIES_MAX);
-    tell(&entry, Command::Control(order, reply))?;
+    tell(entry, Command::Control(order, reply))?;
     let pass = api.slow.try_enter();
     let wait = if pass.is_some() { WAIT } else { WAIT_BESIDE };
     let last = smol::block_on(within(&api.clock, wait, async {
@@ -52,18 +74,8 @@ fn order<C: Connection>(call: &mut Call<'_, C>, api: &Api, order: Control) -> An
     }));
     match last {
         Some(Err(error)) => Err(failure(order, &error)),
-        Some(Ok(job)) => Body::json(
-            200,
-            &json!({"printer_id": printer.id, "command": order, "confirmed": true, "job_id": job}),
-        ),
-        // It goes on: `print_paused` and the like, or `printer_control_failed`, will tell.
-        None => {
-            let job = entry.state.get().job_id;
-            Body::json(
-                200,
-                &json!({"printer_id": printer.id, "command": order, "confirmed": false, "job_id": job}),
-            )
-        }
+        Some(Ok(job)) => Ok(Some(job)),
+        None => Ok(None),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::model::{Consumption, Decimal, Mass, Material, MaterialId, Money, Plac
 use crate::printers::registry::Command;
 use crate::store::Read as _;
 use crate::web::respond::{ApiError, Reply};
-use crate::web::server::{API, Answer, Call};
+use crate::web::server::{API, Answer, Call, Pairs};
 
 /// The heaviest spool that is taken; the largest on the market hold 10 kg.
 const WEIGHT_MAX: Mass = Mass::from_grams(100_000);
@@ -71,13 +71,15 @@ struct Body {
 }
 
 /// Tells a field that is null from one that is absent.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(from).map(Some)
 }
 
 pub fn list<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let paging = call.paging()?;
-    let filter = Filter::read(call)?;
+    let filter = Filter::from_query(call.query())?;
     let (offset, limit) = (paging.offset(), paging.limit as usize);
     let (materials, total) =
         api.store.read_blocking(|view| view.page(false, offset, limit, &|one| filter.lets_through(one)))?;
@@ -292,7 +294,7 @@ impl Groups {
 }
 
 /// Which spools a list shows.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Filter {
     material_type: Option<String>,
     brand: Option<String>,
@@ -303,8 +305,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    fn read<C: Connection>(call: &Call<'_, C>) -> Result<Filter, ApiError> {
-        let query = call.query();
+    pub(super) fn from_query(query: &Pairs) -> Result<Filter, ApiError> {
         let word = |name: &str| query.get(name).map(str::to_owned);
         Ok(Filter {
             material_type: word("material_type"),
@@ -316,7 +317,7 @@ impl Filter {
         })
     }
 
-    fn lets_through(&self, material: &Material) -> bool {
+    pub(super) fn lets_through(&self, material: &Material) -> bool {
         let same = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found.is_some_and(|found| alike(wanted, found)))
         };

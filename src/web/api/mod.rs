@@ -5,9 +5,11 @@
 
 mod consumption;
 mod control;
+mod csv;
 mod download_views;
 mod downloads;
 mod events;
+mod export;
 mod file_views;
 mod files;
 pub mod guard;
@@ -35,6 +37,7 @@ use super::respond::ApiError;
 use super::server::{Answer, Call, Router, SlowLane};
 use crate::base::clock::{Clock, Now};
 use crate::base::task::Board;
+use crate::base::zone::Zone;
 use crate::discovery::Requests;
 use crate::downloads::Desk;
 use crate::events::Announcer;
@@ -42,6 +45,7 @@ use crate::library::Library;
 use crate::printers::registry::{Order, Registry};
 use crate::store::{Blobs, Store, StoreError};
 
+pub use export::Exports;
 pub use health::Probe;
 pub use printers::{DUPLICATE_PRINTER, insert as insert_printer};
 
@@ -78,6 +82,8 @@ pub struct Api {
     pub started: Now,
     /// Who may do what.
     pub guard: guard::Guard,
+    /// Whose days the statistics count by.
+    pub zone: Zone,
     /// Figures that only the app can read, for `/health`.
     pub probe: Arc<dyn Fn() -> Probe + Send + Sync>,
 }
@@ -131,6 +137,10 @@ pub fn routes<C: Connection + 'static>(router: Router<C>, api: &Arc<Api>) -> Rou
         .api(Method::Post, "/jobs", with(jobs::add))
         .api(Method::Get, "/jobs/{id}", with(jobs::one))
         .api(Method::Delete, "/jobs/{id}", with(jobs::remove))
+        .api(Method::Put, "/jobs/{id}", with(jobs::change))
+        .api(Method::Put, "/jobs/{id}/status", with(jobs::set_status))
+        .api(Method::Post, "/jobs/{id}/cancel", with(jobs::cancel))
+        .api(Method::Get, "/jobs/statistics", with(jobs::statistics))
         .api(Method::Put, "/printers/{id}/slots/{slot}", with(materials::assign))
         .api(Method::Get, "/materials", with(materials::list))
         .api(Method::Post, "/materials", with(materials::add))

@@ -6,7 +6,8 @@ use super::linked::Linked;
 use crate::base::clock::{Clock, Timestamp};
 use crate::model::status::{ConnectionState, Filament, Plate, PrinterError, PrinterState};
 use crate::model::{
-    ConnectionKind, FileId, Job, JobId, JobStatus, Printer, PrinterId, PrinterStatus, PrinterType,
+    Booking, ConnectionKind, FileId, Job, JobId, JobStatus, Mass, Printer, PrinterId, PrinterStatus,
+    PrinterType,
 };
 use crate::net::tls::pin_to_hex;
 use crate::printers::registry::Registry;
@@ -221,6 +222,8 @@ pub struct JobView {
     completed_at: Option<String>,
     duration_s: Option<u64>,
     material_used_g: Option<f64>,
+    booking: Booking,
+    notes: Option<String>,
     error: Option<String>,
     file_id: Option<FileId>,
     thumbnail_url: Option<String>,
@@ -249,7 +252,9 @@ impl JobView {
             printing_at: time(job.printing_at),
             completed_at: time(job.ended_at),
             duration_s: job.duration_s(),
-            material_used_g: None,
+            material_used_g: job.material.used.map(Mass::grams),
+            booking: job.material.booking,
+            notes: job.notes.clone(),
             error: job.error.clone(),
             file_id: linked.file_id,
             // Until the file is read there may be what its first bytes showed.
