@@ -7,8 +7,8 @@ use super::check;
 use super::key::{Key, Value, toml_text};
 use crate::base::logging::{self, LogConfig};
 use crate::base::secret::Secret;
-use crate::library::LibraryConfig;
 use crate::base::zone::Zone;
+use crate::library::LibraryConfig;
 
 /// Host names that are accepted: the device's own and a few aliases of a router.
 const HOST_NAMES_MAX: usize = 8;
@@ -235,6 +235,7 @@ pub const LIBRARY_KEYS: &[Key<LibraryConfig>] = &[
 
 /// The records and their copy, twice over.
 const MIN_FREE_LEAST: u64 = 16 * 1024 * 1024;
+
 /// `[time]`: whose days are counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TimeConfig {
@@ -289,15 +290,13 @@ mod tests {
 
     #[test]
     fn keys_have_one_entry_each() {
-        for mut list in
-            [
-                names(WebConfig::KEYS),
-                names(StorageConfig::KEYS),
-                names(LIBRARY_KEYS),
-                names(TimeConfig::KEYS),
-                names(LOG_KEYS),
-            ]
-        {
+        for mut list in [
+            names(WebConfig::KEYS),
+            names(StorageConfig::KEYS),
+            names(LIBRARY_KEYS),
+            names(TimeConfig::KEYS),
+            names(LOG_KEYS),
+        ] {
             let count = list.len();
             list.sort_unstable();
             list.dedup();
