@@ -235,6 +235,7 @@ pub const LIBRARY_KEYS: &[Key<LibraryConfig>] = &[
 
 /// The records and their copy, twice over.
 const MIN_FREE_LEAST: u64 = 16 * 1024 * 1024;
+
 /// `[time]`: whose days are counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TimeConfig {

@@ -76,6 +76,8 @@ fn job(txn: &mut Txn<'_>, file: FileId, status: JobStatus) -> Result<JobId, Stor
         auto: true,
         progress: None,
         error: None,
+        notes: None,
+        material: Default::default(),
         created_at: RELEASE_FLOOR,
         started_at: None,
         printing_at: None,
