@@ -26,7 +26,12 @@ pub fn decide(job: &Job, start: &Start, kind: PrinterType) -> Option<String> {
         file: start.file.clone().or_else(|| job.file.clone()),
         ..start.clone()
     };
-    let name = named.name().filter(|name| !name.trim().is_empty())?;
+    let name = match kind {
+        PrinterType::BambuLab => named.name(),
+        // Its files have short names, and the title is the long one.
+        PrinterType::PrusaLink => named.title.clone().or_else(|| named.name()),
+    };
+    let name = name.filter(|name| !name.trim().is_empty())?;
     let is_title = named.title.as_deref() == Some(name.as_str());
     let printable = match ending(&name) {
         Some(ending) => {
@@ -81,6 +86,8 @@ mod tests {
             ended_at: None,
             clock_synced: true,
             created_seq: 1,
+            notes: None,
+            material: crate::model::JobMaterial::default(),
         }
     }
 
@@ -110,8 +117,9 @@ mod tests {
             (".gcode", true, false),
         ] {
             for (kind, expected) in [(BambuLab, bambu), (PrusaLink, prusa)] {
+                let title = if kind == BambuLab { "t" } else { name };
                 let decided =
-                    decide(&job("t", None, JobStatus::Running), &start(Some("t"), Some(name)), kind);
+                    decide(&job("t", None, JobStatus::Running), &start(Some(title), Some(name)), kind);
                 assert_eq!(decided.is_some(), expected, "{name} {kind:?}");
                 assert!(decided.is_none_or(|decided| decided == name));
             }

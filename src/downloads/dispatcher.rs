@@ -23,8 +23,9 @@ use crate::base::pool::{Limits, Lost, Pool, Running};
 use crate::base::task::{TaskContext, TaskResult, Wake};
 use crate::events::Announcer;
 use crate::model::status::ConnectionState;
-use crate::model::{Fetch, FetchId, FetchKind, FetchState, PrinterId, Start, Wanted};
+use crate::model::{Fetch, FetchId, FetchKind, FetchState, PrinterId, PrinterType, Start, Wanted};
 use crate::net::resolve::Resolver;
+use crate::printers::bambu::files::Family;
 use crate::printers::registry::{Entry, Registry};
 use crate::store::{Blobs, ReadFiles as _, Store, StoreError};
 
@@ -188,8 +189,9 @@ impl Dispatcher {
 
     fn plan(&self, fetch: &Fetch, now: Mono) -> Plan {
         let entry = self.env.registry.get(fetch.printer_id);
-        let family = entry.map_or_else(Default::default, |entry| family(&entry.printer));
-        Plan::new(fetch, family, now)
+        let known = entry.map(|entry| (entry.printer.kind, family(&entry.printer)));
+        let (kind, family) = known.unwrap_or((PrinterType::BambuLab, Family::Unknown));
+        Plan::new(fetch, kind, family, now)
     }
 
     /// Takes in what the printers show of the prints whose files are wanted, and finds out what is due.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::base::clock::Mono;
-use crate::model::{Fetch, FetchKind, Origin, Start, Wanted};
+use crate::model::{Fetch, FetchKind, Origin, PrinterType, Start, Wanted};
 use crate::net::ftps::{EntryKind, Listing};
 use crate::printers::bambu::files::{
     self, Action, Family, Fit, Found, Input, PrintType, ROUNDS_S, Reason, Search, Trouble, Url,
@@ -67,10 +67,15 @@ pub(super) enum Plan {
 
 impl Plan {
     /// The plan for a request, whose first round may begin now.
-    pub(super) fn new(fetch: &Fetch, family: Family, now: Mono) -> Plan {
-        match &fetch.wanted {
-            Wanted::Print { start, .. } => Plan::Search(Box::new(Search::new(print_of(start, family), now))),
-            Wanted::Path(path) => Plan::Path(PathPlan::new(path, now)),
+    pub(super) fn new(fetch: &Fetch, printer: PrinterType, family: Family, now: Mono) -> Plan {
+        match (&fetch.wanted, printer) {
+            (Wanted::Print { start, .. }, PrinterType::BambuLab) => {
+                Plan::Search(Box::new(Search::new(print_of(start, family), now)))
+            }
+            (Wanted::Print { start, .. }, PrinterType::PrusaLink) => {
+                Plan::Path(PathPlan::of_print(reference(start), now))
+            }
+            (Wanted::Path(path), _) => Plan::Path(PathPlan::new(path, now)),
         }
     }
 
@@ -109,8 +114,9 @@ impl Plan {
 
     /// Later reports tell more about the print.
     pub(super) fn learn(&mut self, start: &Start, family: Family, now: Mono) {
-        if let Plan::Search(search) = self {
-            search.learn(print_of(start, family), now);
+        match self {
+            Plan::Search(search) => search.learn(print_of(start, family), now),
+            Plan::Path(plan) => plan.learn(reference(start)),
         }
     }
 
@@ -143,6 +149,19 @@ impl Plan {
                 (FetchKind::NotFound, words, tried.collect())
             }
         }
+    }
+}
+
+/// Where a Prusa printer says that the file of its print is.
+fn reference(start: &Start) -> Option<Vec<u8>> {
+    match &start.origin {
+        Origin::OnCard(path) => Some(path.as_bytes().to_vec()),
+        Origin::Unknown
+        | Origin::Sent(_)
+        | Origin::Cloud
+        | Origin::Internal(_)
+        | Origin::System
+        | Origin::Local => start.file.as_ref().map(|path| path.as_bytes().to_vec()),
     }
 }
 
@@ -185,6 +204,8 @@ pub(super) struct PathPlan {
     started: Mono,
     round: usize,
     phase: Phase,
+    /// A print's: the printer has it, so what is not there now will be; a file that is still being sent is not shown.
+    is_print: bool,
     busy: bool,
     ended: bool,
     trouble: Option<String>,
@@ -208,14 +229,25 @@ impl PathPlan {
         } else {
             FOLDERS.map(|folder| [folder.trim_end_matches('/').as_bytes(), b"/", path].concat()).to_vec()
         };
-        PathPlan {
-            paths,
-            started: now,
-            round: 0,
-            phase: Phase::Waiting(now),
-            busy: false,
-            ended: false,
-            trouble: None,
+        PathPlan::at(paths, false, now)
+    }
+
+    /// For the file of a print, at the place that the printer names.
+    fn of_print(path: Option<Vec<u8>>, now: Mono) -> PathPlan {
+        PathPlan::at(path.into_iter().collect(), true, now)
+    }
+
+    fn at(paths: Vec<Vec<u8>>, is_print: bool, now: Mono) -> PathPlan {
+        let (busy, ended, trouble) = (is_print, false, None);
+        PathPlan { paths, started: now, round: 0, phase: Phase::Waiting(now), is_print, busy, ended, trouble }
+    }
+
+    /// A print's file is said to be somewhere else.
+    fn learn(&mut self, path: Option<Vec<u8>>) {
+        if let (true, Phase::Waiting(_) | Phase::WaitingForEnd, Some(path)) =
+            (self.is_print, &self.phase, path)
+        {
+            self.paths = vec![path];
         }
     }
 
@@ -229,13 +261,13 @@ impl PathPlan {
         match (&self.phase, happened) {
             (_, Happened::Tick) => {}
             (Phase::Probing(at), Happened::Size(Some(size))) => self.phase = Phase::Offering(*at, size),
-            (Phase::Probing(at), Happened::Size(None)) => self.next(*at),
+            (Phase::Probing(at), Happened::Size(None)) => self.next(*at, now),
             (Phase::Probing(at), Happened::NoSizes) => self.phase = Phase::Listing(*at),
             (Phase::Listing(at), Happened::Listed(listing)) => {
                 let at = *at;
                 match listing.and_then(|listing| self.size_in(listing, at)) {
                     Some(size) => self.phase = Phase::Offering(at, size),
-                    None => self.next(at),
+                    None => self.next(at, now),
                 }
             }
             (
@@ -245,7 +277,7 @@ impl PathPlan {
                 self.trouble = Some(words.to_owned());
                 if lasting { self.phase = Phase::Over } else { self.failed(now) }
             }
-            (Phase::Offering(at, _), Happened::Rejected) => self.next(*at),
+            (Phase::Offering(at, _), Happened::Rejected) => self.next(*at, now),
             (Phase::WaitingForEnd, Happened::Ended) => {
                 self.ended = true;
                 self.phase = Phase::Waiting(now.after(AFTER_PRINT));
@@ -263,7 +295,7 @@ impl PathPlan {
         }
         if matches!(self.phase, Phase::Waiting(due) if due <= now) {
             self.trouble = None;
-            self.phase = Phase::Probing(0);
+            if self.paths.is_empty() { self.failed(now) } else { self.phase = Phase::Probing(0) }
         }
         self.action()
     }
@@ -282,10 +314,15 @@ impl PathPlan {
         }
     }
 
-    /// The next place, or the end: what is nowhere will not come by waiting.
-    fn next(&mut self, at: usize) {
-        self.phase =
-            if at.saturating_add(1) < self.paths.len() { Phase::Probing(at + 1) } else { Phase::Over };
+    /// The next place, or the end: what is nowhere will not come by waiting, unless it is being printed.
+    fn next(&mut self, at: usize, now: Mono) {
+        if at.saturating_add(1) < self.paths.len() {
+            self.phase = Phase::Probing(at.saturating_add(1));
+        } else if self.is_print {
+            self.failed(now);
+        } else {
+            self.phase = Phase::Over;
+        }
     }
 
     fn failed(&mut self, now: Mono) {
@@ -372,6 +409,23 @@ mod tests {
         let mut plan = PathPlan::new(b"/a.3mf", at(0));
         plan.step(Happened::Tick, at(0));
         assert_eq!(plan.step(Happened::Trouble { words: "key", lasting: true }, at(1)), Step::GiveUp);
+    }
+
+    #[test]
+    fn the_file_of_a_print_is_waited_for() {
+        let mut plan = PathPlan::of_print(Some(b"/usb/A~1.BGC".to_vec()), at(0));
+        plan.step(Happened::Tick, at(0));
+        assert_eq!(plan.step(Happened::Size(None), at(0)), Step::Wait(at(10)));
+        plan.learn(Some(b"/usb/B~1.BGC".to_vec()));
+        assert_eq!(plan.step(Happened::Tick, at(10)), Step::Probe(b"/usb/B~1.BGC".to_vec()));
+        // Without a place the rounds pass, and the last one comes after the print.
+        let mut plan = PathPlan::of_print(None, at(0));
+        for due in [0, 10, 30, 90] {
+            assert!(matches!(plan.step(Happened::Tick, at(due)), Step::Wait(_)), "{due}");
+        }
+        assert_eq!(plan.step(Happened::Tick, at(300)), Step::WaitForEnd);
+        plan.step(Happened::Ended, at(400));
+        assert_eq!(plan.step(Happened::Tick, at(405)), Step::GiveUp);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Every event of a print's automatic download belongs to the print's flow and follows from the `auto_download_triggered`
 //! (the fetch's cause); every other download has a flow of its own. Within a round each event is the cause of the next.
 
-use super::desk::{Desk, name_of};
+use super::desk::Desk;
 use super::worker::Arrived;
 use crate::events::{
     AutoDownloadFailed, AutoDownloadTriggered, AutoRetry, Event, FileDownloadComplete, FileDownloadFailed,
@@ -295,7 +295,7 @@ fn version(txn: &mut Txn<'_>, fetch: &Fetch, arrived: &Arrived) -> Result<FileRe
         source,
         source_name,
         path: arrived.path.clone(),
-        name: text::clean(&name_of(&arrived.path), NAME_BYTES_MAX),
+        name: text::clean(&arrived.name, NAME_BYTES_MAX),
         size: Some(arrived.content.size),
         mark: None,
         status: FileStatus::Downloaded,

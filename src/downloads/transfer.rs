@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::time::Duration;
 
+use super::desk;
 use super::intake::{Intake, Sameness};
 use super::preview::Teller;
 use super::record;
@@ -13,7 +14,7 @@ use super::worker::{Arrived, Env, Work};
 use crate::base::clock::{Mono, within};
 use crate::events::{Event, FileDownloadProgress};
 use crate::formats::{self, Kind, PlateHint};
-use crate::model::{Checksum, Content, Fetch, FetchKind, FileId, FileSource, Wanted};
+use crate::model::{Checksum, Content, Fetch, FetchKind, FileId, FileSource, PrinterType, Wanted};
 use crate::printers::bambu::files::Found;
 use crate::store::{Read as _, ReadFiles as _, StoreError, blobs};
 
@@ -104,7 +105,7 @@ pub(super) fn take(work: &mut Work<'_>, found: &Found) -> Result<Arrived, Fault>
     second_look(work, found, &mut file, looked)?;
     let (plate, plate_md5) = prove(work, found, &mut file)?;
     drop(file);
-    let extension = blobs::extension(&String::from_utf8_lossy(&found.path));
+    let extension = blobs::extension(&name_of(work, found));
     let content = Content {
         checksum,
         size: found.size,
@@ -127,7 +128,16 @@ fn arrived(
     deduplicated: bool,
 ) -> Arrived {
     let seconds = work.env.clock.now().mono.since(work.began).as_secs_f64();
-    Arrived { path: found.path.clone(), content, plate, seconds, deduplicated }
+    let (path, name) = (found.path.clone(), name_of(work, found));
+    Arrived { path, name, content, plate, seconds, deduplicated }
+}
+
+/// The name people know the file by. A Prusa printer's paths have short names, or none at their end.
+fn name_of(work: &Work<'_>, found: &Found) -> String {
+    match (&work.fetch.wanted, work.kind) {
+        (Wanted::Print { .. }, PrinterType::PrusaLink) => work.fetch.filename.clone(),
+        (Wanted::Print { .. }, PrinterType::BambuLab) | (Wanted::Path(_), _) => desk::name_of(&found.path),
+    }
 }
 
 /// Whether the card has room for so many more bytes.
@@ -449,7 +459,7 @@ type Proof = (Option<u32>, Vec<(u32, [u8; 16])>);
 
 /// Looks whether the archive is whole and holds the plate.
 fn prove(work: &mut Work<'_>, found: &Found, file: &mut File) -> Result<Proof, Fault> {
-    let name = String::from_utf8_lossy(&found.path).into_owned();
+    let name = name_of(work, found);
     let is_archive = blobs::extension(&name).ends_with("3mf");
     let held = match formats::plates(file) {
         Ok(Some(held)) => held,

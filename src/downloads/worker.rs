@@ -15,7 +15,7 @@ use super::storage::{Knowledge, Storage, Trouble, Way, What};
 use super::transfer::{self, Fault, PartNote};
 use crate::base::clock::{Clock, Mono};
 use crate::events::{Announcer, AutoRetry};
-use crate::model::{Content, Fetch, FetchKind, FetchState, FileId, Printer};
+use crate::model::{Content, Fetch, FetchKind, FetchState, FileId, Printer, PrinterType};
 use crate::net::ftps::{Cancel, Times};
 use crate::net::resolve::Resolver;
 use crate::printers::registry::{PrintFile, Registry};
@@ -105,6 +105,8 @@ pub(super) enum Next {
 pub(super) struct Arrived {
     /// Its path on the printer, byte for byte.
     pub path: Vec<u8>,
+    /// The name people know it by.
+    pub name: String,
     /// Its bytes on the card.
     pub content: Content,
     /// The plate that is printed, as far as the archive tells.
@@ -119,6 +121,7 @@ pub(super) struct Arrived {
 pub(super) fn run(env: &Env, round: Round) -> RoundEnd {
     let Round { fetch, plan, printer, knowledge, part, told, cancel, slot } = round;
     let began = env.clock.now().mono;
+    let kind = printer.kind;
     let way = Way {
         printer,
         resolver: env.resolver.clone(),
@@ -127,7 +130,7 @@ pub(super) fn run(env: &Env, round: Round) -> RoundEnd {
         cancel: cancel.clone(),
     };
     let storage = Storage::new(way, knowledge);
-    let mut work = Work { env, fetch, plan, storage, part, told, cancel, began, cause: 0 };
+    let mut work = Work { env, fetch, plan, kind, storage, part, told, cancel, began, cause: 0 };
     let next = work.round();
     let Work { fetch, plan, mut storage, part, told, .. } = work;
     storage.close();
@@ -145,6 +148,8 @@ pub(super) struct Work<'a> {
     pub env: &'a Env,
     pub fetch: Fetch,
     plan: Plan,
+    /// What the printer is.
+    pub kind: PrinterType,
     pub storage: Storage,
     pub part: Option<PartNote>,
     told: bool,

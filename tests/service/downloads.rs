@@ -537,3 +537,47 @@ fn a_preview_is_there_long_before_the_file() {
     let progress = service.log.all().iter().filter(|seen| seen.name == "file_download_progress").count();
     assert!(progress >= 5, "{progress}");
 }
+
+#[test]
+fn prusa_prints_are_fetched_over_http() {
+    use simulator::prusa;
+    for model in [prusa::Model::Mk4, prusa::Model::Mini] {
+        let printer = crate::prusa::manual(model);
+        let service = service();
+        let id = crate::prusa::watch(&service, &printer);
+        for (number, file) in ["Würfel groß.gcode", "Spice rack, left.bgcode"].into_iter().enumerate() {
+            crate::prusa::begin(&service, &id, &printer, file);
+            let complete = until_event(&service, "file_download_complete", number + 1);
+            let source = printer.content(file).unwrap();
+            assert_eq!(complete["data"]["sha256"], sha256(&source), "{complete}");
+            assert!(kept(&service, &complete) == *source);
+            assert_eq!(complete["data"]["filename"], file);
+            assert_eq!(service.jobs()[number]["file_id"], complete["data"]["file_id"]);
+            crate::prusa::finish(&printer);
+            until_event(&service, "job_completed", number + 1);
+        }
+        assert_eq!(
+            events(&service).iter().filter(|name| name.starts_with("file_download_failed")).count(),
+            0
+        );
+        contract::check(&service.journal());
+        no_parts(&service);
+    }
+}
+
+#[test]
+fn a_prusa_transfer_that_is_cut_begins_anew() {
+    use simulator::prusa;
+    let printer = crate::prusa::manual(prusa::Model::Mk4);
+    let service = service();
+    let id = crate::prusa::watch(&service, &printer);
+    let fault = prusa::Fault::Cut(1_000);
+    let rule = prusa::Rule { at: prusa::Target::Download, fault, skip: 0, times: Some(1) };
+    printer.change_faults(|faults| faults.rules = vec![rule]).unwrap();
+    crate::prusa::begin(&service, &id, &printer, "Würfel groß.gcode");
+    let failed = until_event(&service, "file_download_failed", 1);
+    assert_eq!(failed["data"]["kind"], "interrupted", "{failed}");
+    let complete = until_event(&service, "file_download_complete", 1);
+    assert_eq!(complete["data"]["sha256"], sha256(&printer.content("Würfel groß.gcode").unwrap()));
+    contract::check(&service.journal());
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Got, Knowledge, StorageError, Trouble, Way, What, family};
-use crate::model::{FetchKind, Printer, PrinterType};
+use crate::model::{FetchKind, Printer};
 use crate::net::ftps::{FtpsError, FtpsErrorKind, Learned, Listing, Options, Protection, Session, Wanted};
 use crate::net::tls::{CipherOrder, PeerPolicy};
 use crate::printers::bambu::files::Family;
@@ -20,7 +20,7 @@ const SESSIONS_MAX: u32 = 5;
 const PIECE: usize = 32 * 1024;
 
 /// The FTPS server of one printer during one round.
-pub(super) struct Ftps {
+pub(in crate::downloads) struct Ftps {
     way: Way,
     session: Option<Session>,
     opened: u32,
@@ -154,12 +154,6 @@ impl Ftps {
 fn open(way: &Way, knowledge: &Knowledge) -> Result<Session, FtpsError> {
     let Way { printer, resolver, times, cancel, .. } = way;
     let connection = &printer.connection;
-    if printer.kind != PrinterType::BambuLab {
-        return Err(fault(
-            FtpsErrorKind::Unsupported,
-            "files cannot be fetched from this kind of printer yet",
-        ));
-    }
     let Some(code) = connection.access_code.clone().filter(|code| !code.is_empty()) else {
         return Err(fault(FtpsErrorKind::LoginRefused, "no access code is stored"));
     };

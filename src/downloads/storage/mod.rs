@@ -2,11 +2,12 @@
 //! learnt about the printer. Each family has a file of its own.
 
 mod ftps;
+mod http;
 
 use std::sync::Arc;
 
 use crate::base::clock::{Clock, Mono};
-use crate::model::{FetchKind, Printer};
+use crate::model::{FetchKind, Printer, PrinterType};
 use crate::net::ftps::{Cancel, Listing, Times};
 use crate::net::resolve::Resolver;
 use crate::printers::bambu::files::Family;
@@ -85,28 +86,46 @@ pub(super) struct Way {
 }
 
 /// The storage of one printer during one round. Blocks.
-pub(super) struct Storage {
-    ftps: ftps::Ftps,
+pub(super) enum Storage {
+    /// A Bambu Lab printer's.
+    Ftps(Box<ftps::Ftps>),
+    /// A Prusa printer's.
+    Http(Box<http::Http>),
 }
 
 impl Storage {
     pub(super) fn new(way: Way, knowledge: Knowledge) -> Storage {
-        Storage { ftps: ftps::Ftps::new(way, knowledge) }
+        match way.printer.kind {
+            PrinterType::BambuLab => Storage::Ftps(Box::new(ftps::Ftps::new(way, knowledge))),
+            PrinterType::PrusaLink => Storage::Http(Box::new(http::Http::new(way))),
+        }
     }
 
     /// What is known of the printer by now.
     pub(super) fn knowledge(&self) -> Knowledge {
-        self.ftps.knowledge
+        match self {
+            Storage::Ftps(ftps) => ftps.knowledge,
+            Storage::Http(_) => Knowledge { restart: Some(false), ..Knowledge::default() },
+        }
     }
 
     /// The size of a file in bytes.
     pub(super) fn size(&mut self, path: &[u8]) -> Result<u64, StorageError> {
-        self.ftps.size(path)
+        match self {
+            Storage::Ftps(ftps) => ftps.size(path),
+            Storage::Http(http) => http.size(path),
+        }
     }
 
     /// What a folder holds.
     pub(super) fn list(&mut self, folder: &[u8]) -> Result<Listing, StorageError> {
-        self.ftps.list(folder)
+        match self {
+            Storage::Ftps(ftps) => ftps.list(folder),
+            Storage::Http(_) => Err(StorageError {
+                what: What::Unsupported,
+                trouble: Trouble::passing(FetchKind::Refused, "the printer's folders are not looked into"),
+            }),
+        }
     }
 
     /// Fetches a file of `size` bytes from `offset` on, piece by piece, until `sink` answers `false`.
@@ -117,11 +136,17 @@ impl Storage {
         size: u64,
         sink: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<Got, StorageError> {
-        self.ftps.get(path, offset, size, sink)
+        match self {
+            Storage::Ftps(ftps) => ftps.get(path, offset, size, sink),
+            Storage::Http(http) => http.get(path, offset, size, sink),
+        }
     }
 
     /// Ends the session politely.
     pub(super) fn close(&mut self) {
-        self.ftps.close();
+        match self {
+            Storage::Ftps(ftps) => ftps.close(),
+            Storage::Http(http) => http.close(),
+        }
     }
 }

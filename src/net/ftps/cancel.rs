@@ -27,6 +27,8 @@ struct State {
     /// Sockets of the session, alive or not; dead ones are taken out when another one is added, so there are at most a
     /// control, a data and one dead one per session that shares the handle.
     sockets: Vec<Weak<TcpStream>>,
+    /// What else ends with it; whoever shares the handle adds one.
+    hooks: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 impl Cancel {
@@ -38,14 +40,28 @@ impl Cancel {
 
     /// Shuts down the sockets of all sessions that were opened with this handle, now and later.
     pub fn cancel(&self) {
-        let sockets = {
+        let (sockets, hooks) = {
             let mut state = self.state();
             state.cancelled = true;
-            std::mem::take(&mut state.sockets)
+            (std::mem::take(&mut state.sockets), std::mem::take(&mut state.hooks))
         };
         self.0.cancelled.notify(usize::MAX);
         for socket in sockets.iter().filter_map(Weak::upgrade) {
             hang_up(&socket);
+        }
+        for hook in hooks {
+            hook();
+        }
+    }
+
+    /// Runs `hook` with [`Cancel::cancel`], or now if that was called: for what waits on something else than a session.
+    pub fn also(&self, hook: impl FnOnce() + Send + 'static) {
+        let mut state = self.state();
+        if state.cancelled {
+            drop(state);
+            hook();
+        } else {
+            state.hooks.push(Box::new(hook));
         }
     }
 
