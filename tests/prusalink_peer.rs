@@ -1,10 +1,21 @@
-//! The real PrusaLink as a peer: it comes up, finds its printer and prints. What is shown here is the peer itself; the driver
-//! has its own tests against it.
+//! The real PrusaLink as a peer: it comes up, finds its printer and prints; and our driver at work with it.
 
+#![allow(dead_code, missing_docs, reason = "helpers are shared by several programs")]
+
+#[path = "support/client.rs"]
+mod client;
+#[path = "support/service.rs"]
+mod service;
 mod support;
 
+use std::io::Read as _;
 use std::time::Duration;
 
+use printernizer::base::secret::Secret;
+use printernizer::model::ConnectionConfig;
+use printernizer::printers::prusalink::files::Files;
+use serde_json::json;
+use service::Service;
 use support::prusalink::{PrusaLinkPeer, file_target};
 
 /// So many moves, of which fifty take a second.
@@ -68,4 +79,111 @@ fn its_printer_pauses_resumes_stops_and_asks() {
     assert_eq!(order("DELETE", ""), 204);
     peer.wait_for_state("STOPPED");
     assert!(peer.printer.commands().iter().any(|command| command == "M603"));
+}
+
+/// A service of our own that watches the peer; answers the printer's id.
+fn watched(peer: &PrusaLinkPeer, way: serde_json::Value) -> (Service, String) {
+    let service = Service::start();
+    let view = service.post("/printers", entry(peer, way)).expect(201);
+    assert_eq!(view["connection"]["status"], "monitoring", "{view}");
+    let id = view["id"].as_str().unwrap().to_owned();
+    (service, id)
+}
+
+fn entry(peer: &PrusaLinkPeer, mut way: serde_json::Value) -> serde_json::Value {
+    way["ip_address"] = json!(peer.address.ip().to_string());
+    way["http_port"] = json!(peer.address.port());
+    json!({"name": "MK3S", "printer_type": "prusa_link", "connection_config": way})
+}
+
+#[test]
+fn the_driver_follows_and_orders_a_print_of_it() {
+    let peer = PrusaLinkPeer::start();
+    peer.put("Teile/Würfel 100 %.gcode", file(20_000).as_bytes());
+    let login = json!({"username": peer.username, "password": peer.password});
+    let (service, id) = watched(&peer, login);
+    service.until(&id, "it is idle", |view| view["status"] == "idle");
+    peer.start_print("Teile/Würfel 100 %.gcode");
+    service.until(&id, "it prints", |view| view["status"] == "printing");
+    let job = service.jobs()[0].clone();
+    assert_eq!(
+        (&job["job_name"], &job["status"]),
+        (&json!("Würfel 100 %.gcode"), &json!("running")),
+        "{job}"
+    );
+    for (order, status) in [("pause", "paused"), ("resume", "printing")] {
+        let answer = service.call("POST", &format!("/printers/{id}/{order}"), None).expect(200);
+        assert_eq!(answer["confirmed"], true, "{answer}");
+        assert_eq!(service.get(&format!("/printers/{id}"))["status"], status);
+    }
+    // The service restarts, and goes on with the same job.
+    let service = service.restart();
+    let view = service.until(&id, "it prints", |view| view["status"] == "printing");
+    assert_eq!(view["job_id"], job["id"], "{view}");
+    let answer = service.call("POST", &format!("/printers/{id}/stop"), None).expect(200);
+    assert_eq!(answer["confirmed"], true, "{answer}");
+    service::wait_for("the job has ended", || service.jobs()[0]["status"] == "cancelled");
+    assert_eq!(service.jobs().len(), 1);
+}
+
+#[test]
+fn the_driver_lets_itself_in_by_digest_or_key_and_tells_a_wrong_password() {
+    let peer = PrusaLinkPeer::start_early();
+    for way in [
+        json!({"username": peer.username, "password": peer.password}),
+        json!({"api_key": peer.api_key}),
+        // The key in the one field for the password.
+        json!({"password": peer.api_key}),
+    ] {
+        let (service, id) = watched(&peer, way);
+        service.until(&id, "it is heard", |view| view["last_seen"].is_string());
+    }
+    let service = Service::start();
+    for way in
+        [json!({"username": peer.username, "password": "wrong"}), json!({"api_key": "wrong-key-of-16b"})]
+    {
+        let answer = service.post("/printers/test-connection", entry(&peer, way)).expect(200);
+        let steps = answer["steps"].as_array().unwrap();
+        let failed = steps.iter().find(|step| step["result"] == "failed").unwrap();
+        assert_eq!((&failed["step"], &failed["kind"]), (&json!("login"), &json!("auth")), "{answer}");
+    }
+}
+
+#[test]
+fn the_driver_lists_and_fetches_its_files() {
+    let peer = PrusaLinkPeer::start();
+    let content = file(3_000);
+    for name in ["Würfel 100 %.gcode", "Teile/a #1.gcode"] {
+        peer.put(name, content.as_bytes());
+    }
+    let way = ConnectionConfig {
+        host: "127.0.0.1".into(),
+        username: Some(peer.username.into()),
+        password: Some(Secret::new(peer.password)),
+        ..ConnectionConfig::default()
+    };
+    let files = Files::new(&way, peer.address);
+    assert_eq!(files.roots().unwrap(), ["/local"]);
+    let listing = files.list_all("/local").unwrap();
+    let mut names: Vec<&str> = listing.files.iter().map(|file| file.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["Würfel 100 %.gcode", "a #1.gcode"].map(|name| name));
+    for entry in &listing.files {
+        assert_eq!(entry.size, Some(content.len() as u64), "{entry:?}");
+        let details = files.details(&entry.path).unwrap();
+        let mut bytes = Vec::new();
+        files.download(&details).unwrap().read_to_end(&mut bytes).unwrap();
+        assert!(bytes == content.as_bytes(), "{}", entry.name);
+        assert_eq!(files.thumbnail(&details).unwrap(), None, "there is none in it");
+    }
+    peer.start_print("Teile/a #1.gcode");
+    peer.wait_for_state("PRINTING");
+    let current = files.current().unwrap().unwrap();
+    assert_eq!(
+        (current.path.as_str(), current.size),
+        ("/local/Teile/a #1.gcode", Some(content.len() as u64))
+    );
+    let mut bytes = Vec::new();
+    files.download(&current).unwrap().read_to_end(&mut bytes).unwrap();
+    assert!(bytes == content.as_bytes());
 }

@@ -31,6 +31,7 @@ mod library;
 mod materials;
 mod prints;
 mod prusa;
+mod prusa_files;
 mod restarts;
 mod silence;
 mod stream;

@@ -4,6 +4,7 @@
 //! There is no push: [`Session`] asks. Everything that a printer says is read field by field (`parse`), what it means is
 //! decided without input or output (`state`), and requests run on threads that are there only while one is under way.
 
+pub mod files;
 mod parse;
 pub mod session;
 mod state;

@@ -84,6 +84,8 @@ pub struct File {
     pub path: Option<String>,
     pub size: Option<u64>,
     pub modified: Option<u64>,
+    /// Not to be changed: while it is still arriving, for one.
+    pub read_only: Option<bool>,
     pub refs: Refs,
 }
 
@@ -145,18 +147,23 @@ impl Reader {
         refs
     }
 
-    pub fn file(&mut self, field: Field<'_>) -> Option<File> {
+    fn file(&mut self, field: Field<'_>) -> Option<File> {
         let mut file = File::default();
-        let read = field.entries(|key, value| match key {
+        let read = field.entries(|key, value| self.file_field(&mut file, key, value));
+        self.take(field, read.then_some(file))
+    }
+
+    fn file_field(&mut self, file: &mut File, key: &str, value: Field<'_>) {
+        match key {
             "name" => file.name = self.text(value, text::NAME_BYTES_MAX),
             "display_name" => file.display_name = self.text(value, text::NAME_BYTES_MAX),
             "path" => file.path = self.text(value, PATH_BYTES_MAX),
             "size" => file.size = self.number(value),
             "m_timestamp" => file.modified = self.number(value),
+            "ro" | "read_only" => file.read_only = self.take(value, value.boolean()),
             "refs" => file.refs = self.refs(value),
             _ => {}
-        });
-        self.take(field, read.then_some(file))
+        }
     }
 
     fn job_line(&mut self, field: Field<'_>) -> Option<JobLine> {
@@ -275,6 +282,17 @@ pub fn job(body: &[u8]) -> Option<Job> {
     }
     job.odd = reader.odd;
     Some(job)
+}
+
+/// A file's own page; `None` where it is no JSON object.
+pub fn file(body: &[u8]) -> Option<File> {
+    let body = String::from_utf8_lossy(body);
+    let entries = Field::payload(&body).filter(|entries| !entries.is_empty())?;
+    let (mut reader, mut file) = (Reader::default(), File::default());
+    for (key, value) in entries {
+        reader.file_field(&mut file, &key, value);
+    }
+    Some(file)
 }
 
 #[cfg(test)]

@@ -331,14 +331,18 @@ fn read_key(key: &str) -> (Option<u64>, Option<Boot>) {
 /// The name for people, and the path as the printer names it.
 fn label(file: &File) -> (Option<String>, Option<String>) {
     let name = file.display_name.clone().or_else(|| file.name.clone());
-    let path = match (&file.path, &file.name) {
+    (name, path_of(file))
+}
+
+/// The path as the printer names it.
+pub fn path_of(file: &File) -> Option<String> {
+    match (&file.path, &file.name) {
         (Some(path), Some(name)) if path.rsplit('/').next() != Some(name) => {
             Some(format!("{}/{name}", path.trim_end_matches('/')))
         }
         (Some(path), _) => Some(path.clone()),
         (None, name) => name.clone(),
-    };
-    (name, path)
+    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ fn page(id: u64, name: &str) -> Option<Job> {
         path: Some("/usb".into()),
         size: Some(9),
         modified: None,
+        read_only: None,
         refs: Refs::default(),
     };
     Some(Job { id: Some(id), file: Some(file), odd: 0 })
