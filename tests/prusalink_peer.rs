@@ -1,6 +1,12 @@
 //! The real PrusaLink as a peer: it comes up, finds its printer and prints; and our driver at work with it.
 
 #![allow(dead_code, missing_docs, reason = "helpers are shared by several programs")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that is surprised fails where it stands"
+)]
 
 #[path = "support/client.rs"]
 mod client;

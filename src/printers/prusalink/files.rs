@@ -321,6 +321,8 @@ impl Files {
                     FilesErrorKind::NotWhilePrinting,
                     "the printer does not give this file while it prints it",
                 )
+            } else if file.read_only {
+                error(FilesErrorKind::Arriving, "the printer is still receiving the file")
             } else {
                 error(FilesErrorKind::NotFound, "the printer no longer has the file")
             });
