@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod auto_download;
+pub mod arrivals;
 pub mod base;
 pub mod bus;
 pub mod cli;
@@ -16,10 +17,12 @@ pub mod formats;
 pub mod jobs;
 pub mod library;
 pub mod materials;
+pub mod metadata;
 pub mod model;
 pub mod monitor;
 pub mod net;
 pub mod printers;
 pub mod selftest;
 pub mod store;
+pub mod thumbnails;
 pub mod web;

@@ -26,6 +26,7 @@ use smol::future::FutureExt as _;
 use smol::stream::StreamExt as _;
 
 use self::supervisor::Supervisor;
+use crate::arrivals;
 use crate::base::clock::{Clock, within};
 use crate::base::task::{Board, Stop, Wake};
 use crate::config::PrinterEntry;
@@ -42,6 +43,7 @@ use crate::store::{Blobs, Read as _, Store, StoreError, StoreOptions};
 use crate::web::api::Api;
 use crate::web::api::guard::Guard;
 use crate::web::server::SlowLane;
+use crate::{metadata, thumbnails};
 
 /// Time that all tasks together have for their goodbyes; with the store's last commit the service ends within 5 s.
 const TASKS_END_WITHIN: Duration = Duration::from_millis(3000);
@@ -237,6 +239,13 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     // Whatever is kept, the same room is left for the records.
     let fetching = downloads::Config { reserve_bytes: library.min_free, ..fetching };
     let library = Library::new(store.clone(), blobs.clone(), library);
+    let readers = arrivals::Deps {
+        clock: clock.clone(),
+        store: store.clone(),
+        announcer: announcer.clone(),
+        blobs: blobs.clone(),
+        pool: arrivals::pool(),
+    };
     let (orders, wire) = smol::channel::bounded(ORDERS_MAX);
     let requests = discovery::Requests::default();
     let finding = discovery::Deps {
@@ -304,6 +313,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         let (registry, store) = (for_light.registry.clone(), for_light.store.clone());
         async move { light::run(context, board, registry, store, tasks).await }
     });
+    spawn_readers(&supervisor, readers);
     for (printer, track) in printers.into_iter().zip(tracks) {
         fleet::start(&supervisor, &deps, Arc::new(printer), track);
     }
@@ -357,6 +367,13 @@ async fn asked(supervisor: &Supervisor, store: &Store) -> Result<&'static str, A
         async { supervisor.ended().await.map(|()| "requested").map_err(|fatal| AppError::Fatal(fatal.0)) };
     let failed = async { Err(AppError::Fatal(format!("the store failed: {}", store.failed().await))) };
     failed.or(ended).or(signalled).await
+}
+
+/// The rooms that work for files whose bytes have arrived. Figures begin first: they are promised sooner.
+fn spawn_readers(supervisor: &Supervisor, deps: arrivals::Deps) {
+    let for_metadata = deps.clone();
+    supervisor.spawn("metadata", move |context| metadata::run(context, for_metadata.clone()));
+    supervisor.spawn("thumbnails", move |context| thumbnails::run(context, deps.clone()));
 }
 
 fn spawn_service(
