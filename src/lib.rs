@@ -4,8 +4,8 @@
 //! `base` < `model` < `events` < `bus`, `net`, `formats` < `store` < `printers` < workflows (`jobs`, `monitor`) < `web` < `app`.
 
 pub mod app;
-pub mod auto_download;
 pub mod arrivals;
+pub mod auto_download;
 pub mod base;
 pub mod bus;
 pub mod cli;

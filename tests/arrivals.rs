@@ -1,28 +1,27 @@
 //! What follows an arrival of bytes: both rooms over a real store, real files, and files that mean harm.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
+#![allow(dead_code, reason = "helpers are shared by test programs")]
 
 #[path = "files/mod.rs"]
 mod files;
+#[path = "support/seed.rs"]
+mod seed;
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use files::archive::{gcode_3mf, stored, zip};
-use printernizer::arrivals::{self, Deps, Ended, Order, Reader, Readers};
+use printernizer::arrivals::{self, Deps, Ended, Order, Reader, Readers, Went};
 use printernizer::base::clock::{Clock, RELEASE_FLOOR};
 use printernizer::base::task::{Board, Stop, TaskContext};
 use printernizer::bus::Received;
-use printernizer::events::{Announcer, Envelope, Event, EventBus, FileNeedsThumbnailProcessing, Flow};
+use printernizer::events::{Announcer, Envelope, Event, EventBus, FileNeedsThumbnailProcessing};
 use printernizer::model::file::Outcome;
-use printernizer::model::{
-    Checksum, Content, Figures, FileId, FileRecord, FileSource, FileStatus, PlateWork, PrinterId, Work,
-};
-use printernizer::store::{
-    Blobs, OpenedStore, Read as _, ReadFiles as _, Store, StoreError, StoreOptions, ThumbSize,
-};
+use printernizer::model::{Figures, FileId, FileRecord, FileStatus, PlateWork, Work};
+use printernizer::printers::registry::Registry;
+use printernizer::store::{Blobs, OpenedStore, Read as _, ReadFiles as _, Store, StoreOptions, ThumbSize};
 use printernizer::{metadata, thumbnails};
-use sha2::Digest as _;
 use smol::LocalExecutor;
 
 /// How long a test waits for an event that must come.
@@ -48,57 +47,15 @@ impl Desk {
         );
         let opened = Store::open(options).unwrap();
         let blobs = Blobs::open(directory.path()).unwrap();
-        let deps = Deps { clock, store: opened.store.clone(), announcer, blobs, pool: arrivals::pool() };
+        let (store, registry) = (opened.store.clone(), Registry::default());
+        let deps = Deps { clock, store, announcer, blobs, registry, pool: arrivals::pool() };
         Desk { deps, opened, _directory: directory }
     }
 
     /// Bytes arrive as a download brings them; the work of `plates` is wanted in `flow`. Answers the record's number and
     /// the `seq` of the request.
     fn arrive(&self, name: &str, bytes: &[u8], plates: &[Option<u32>], flow: &str) -> (FileId, u64) {
-        let checksum = Checksum(sha2::Sha256::digest(bytes).into());
-        let extension = printernizer::store::blobs::extension(name);
-        use std::io::Write as _;
-        self.deps.blobs.open_part("d1").unwrap().write_all(bytes).unwrap();
-        self.deps.blobs.keep("d1", checksum, &extension).unwrap();
-        let (name, size, plates) = (name.to_owned(), bytes.len() as u64, plates.to_vec());
-        let flow = Flow::new(flow);
-        let write = self.deps.store.write_blocking(move |txn| {
-            let id = txn.next_file_id()?;
-            let now = txn.now().wall;
-            let event =
-                FileNeedsThumbnailProcessing { file_id: id, file_path: Blobs::name(checksum, &extension) };
-            let seq = txn.emit(Event::FileNeedsThumbnailProcessing(event), Some(&flow), None);
-            let mut file = FileRecord {
-                id,
-                source: FileSource::Printer(PrinterId(1)),
-                source_name: "Printer".into(),
-                path: name.clone().into_bytes(),
-                name,
-                size: Some(size),
-                mark: None,
-                status: FileStatus::Downloaded,
-                content: Some(checksum),
-                work: Vec::new(),
-                pinned: false,
-                error: None,
-                discovered_at: now,
-                kept_at: Some(now),
-            };
-            plates.iter().for_each(|plate| file.ask(*plate, Some(seq)));
-            txn.put(&file)?;
-            txn.put(&Content {
-                checksum,
-                size,
-                head: checksum,
-                plate_md5: Vec::new(),
-                extension,
-                verified: None,
-                damage: None,
-                kept_at: now,
-            })?;
-            Ok::<_, StoreError>((id, seq))
-        });
-        write.unwrap()
+        seed::arrive(&self.deps.store, &self.deps.blobs, name, bytes, plates, flow)
     }
 
     fn file(&self, id: FileId) -> FileRecord {
@@ -385,13 +342,14 @@ impl Reader for Clumsy {
         work.metadata == Work::Pending
     }
 
-    async fn read(&self, readers: &Readers, order: Order) -> Result<(), Ended> {
+    async fn read(&self, readers: &Readers, order: Order) -> Result<Went, Ended> {
         let first = self.0.replace(self.0.get() + 1) == 0;
         let lost = readers.work(move || assert!(!first, "a fault of the reader")).await?.is_err();
         assert_eq!(lost, first);
         let event = FileNeedsThumbnailProcessing { file_id: order.file, file_path: "done".into() };
         let note = |work: &mut PlateWork, _: &mut Figures| work.metadata = Work::Done;
-        readers.end(order, note, Event::FileNeedsThumbnailProcessing(event)).await
+        readers.end(order, note, Event::FileNeedsThumbnailProcessing(event)).await?;
+        Ok(Went::Well)
     }
 }
 

@@ -244,6 +244,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         store: store.clone(),
         announcer: announcer.clone(),
         blobs: blobs.clone(),
+        registry: registry.clone(),
         pool: arrivals::pool(),
     };
     let (orders, wire) = smol::channel::bounded(ORDERS_MAX);
@@ -264,6 +265,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     let api = Arc::new(Api {
         clock: clock.clone(),
         store: store.clone(),
+        blobs: readers.blobs.clone(),
         registry,
         desk: desk.clone(),
         announcer,

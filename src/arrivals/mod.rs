@@ -19,10 +19,11 @@ use crate::base::pool::{Limits, Pool};
 use crate::events::{Announcer, ThumbnailRef, ThumbnailSet};
 use crate::model::file::{Picture, Pictures};
 use crate::model::{Checksum, FileId, PlateWork};
+use crate::printers::registry::Registry;
 use crate::store::{Blobs, Store, ThumbSize};
 
 pub use order::Order;
-pub use task::{Ended, Reader, Readers, run};
+pub use task::{Ended, Reader, Readers, Went, run};
 
 /// Jobs that wait for the worker: one of each room, and what a restarted loop has left behind.
 const QUEUE_MAX: usize = 4;
@@ -41,6 +42,8 @@ pub struct Deps {
     pub announcer: Announcer,
     /// The bytes.
     pub blobs: Blobs,
+    /// The printers, whose cards show the picture of what they print.
+    pub registry: Registry,
     /// The worker of both rooms, see [`pool`].
     pub pool: Pool,
 }
@@ -51,25 +54,29 @@ pub fn pool() -> Pool {
     Pool::new("readers", Limits { threads_max: 1, queue_max: QUEUE_MAX, nice: NICE })
 }
 
-/// The address of a stored thumbnail. `v` changes with the picture, so that whoever has it may keep it for ever.
+/// The address of a stored thumbnail. `v` changes with the pictures, so that whoever has one may keep it for ever; it is the
+/// same for all sizes.
 #[must_use]
 pub fn thumbnail_url(
     file: FileId,
     content: Checksum,
     plate: Option<u32>,
     size: ThumbSize,
-    picture: Picture,
+    pictures: &Pictures,
 ) -> String {
     let plate = plate.map(|plate| format!("&plate={plate}")).unwrap_or_default();
-    let version = thumbnail_version(content, picture);
+    let version = thumbnail_version(content, pictures);
     format!("/api/v1/files/{file}/thumbnail?size={}{plate}&v={version}", size.name())
 }
 
-/// What tells one picture at an address from another one at the same.
+/// What tells the pictures of a content from those that it had before, or that another data directory has at the address.
 #[must_use]
-pub fn thumbnail_version(content: Checksum, picture: Picture) -> String {
+pub fn thumbnail_version(content: Checksum, pictures: &Pictures) -> String {
     let digits = content.to_string();
-    format!("{}-{}x{}-{}", digits.get(..12).unwrap_or_default(), picture.width, picture.height, picture.bytes)
+    let sizes = [pictures.small, pictures.medium, pictures.large];
+    let bytes: u64 = sizes.into_iter().flatten().map(|picture| u64::from(picture.bytes)).sum();
+    let maker = if pictures.from_printer { "p" } else { "e" };
+    format!("{}{maker}{bytes}", digits.get(..16).unwrap_or_default())
 }
 
 /// The thumbnails of a file as events and answers show them.
@@ -82,7 +89,7 @@ pub fn thumbnail_set(
 ) -> ThumbnailSet {
     let shown = |size, picture: Option<Picture>| {
         picture.map(|picture| ThumbnailRef {
-            url: thumbnail_url(file, content, plate, size, picture),
+            url: thumbnail_url(file, content, plate, size, pictures),
             width: picture.width,
             height: picture.height,
         })

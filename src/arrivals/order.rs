@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::IsPending;
+use super::{IsPending, Went};
 use crate::events::{Envelope, Event, Flow};
-use crate::model::file::Work;
+use crate::model::file::{Outcome, Work};
 use crate::model::{Checksum, Content, Figures, FileId, FileRecord, FileSource, PlateWork};
 use crate::store::{Blobs, Read as _, StoreError, Txn, View, blobs};
 
@@ -29,6 +29,16 @@ pub struct Order {
     pub flow: Option<Flow>,
     /// What is known of this content and plate, from another file with the same bytes or the other room.
     pub known: Option<Figures>,
+}
+
+impl<T> From<&Outcome<T>> for Went {
+    fn from(outcome: &Outcome<T>) -> Went {
+        match outcome {
+            Outcome::Done(_) => Went::Well,
+            Outcome::Failed { kind, .. } => Went::Badly(kind.clone()),
+            Outcome::Open => Went::Badly("open".into()),
+        }
+    }
 }
 
 /// What a record asks for.

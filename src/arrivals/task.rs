@@ -39,8 +39,17 @@ pub trait Reader {
     /// Whether its kind of work is pending.
     fn is_pending(work: &PlateWork) -> bool;
 
-    /// Does one order and ends it by [`Readers::end`], whatever the file is.
-    fn read(&self, readers: &Readers, order: Order) -> impl Future<Output = Result<(), Ended>>;
+    /// Does one order and ends it by [`Readers::end`], whatever the file is; answers how it went.
+    fn read(&self, readers: &Readers, order: Order) -> impl Future<Output = Result<Went, Ended>>;
+}
+
+/// How an order went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Went {
+    /// There is a result.
+    Well,
+    /// There is none, for a reason of this kind.
+    Badly(String),
 }
 
 /// What a room works with while it does an order.
@@ -163,7 +172,13 @@ async fn file<R: Reader>(readers: &Readers, reader: &R, id: FileId) -> Result<()
         readers.deps.store.write(move |txn| take_back(txn, id)).await?;
     }
     for order in asked.orders {
-        reader.read(readers, order).await?;
+        let handling = order.cause.map(|seq| readers.deps.announcer.handle(R::NAME, seq));
+        let went = reader.read(readers, order).await?;
+        match (handling, went) {
+            (Some(handling), Went::Well) => handling.done(),
+            (Some(handling), Went::Badly(kind)) => handling.failed(&kind),
+            (None, _) => {}
+        }
     }
     Ok(())
 }

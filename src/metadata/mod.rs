@@ -9,7 +9,7 @@
 
 mod shape;
 
-use crate::arrivals::{Deps, Ended, Order, Reader, Readers};
+use crate::arrivals::{Deps, Ended, Order, Reader, Readers, Went};
 use crate::base::task::{TaskContext, TaskResult};
 use crate::events::{Event, FileMetadataExtracted, MetadataExtractionFailed};
 use crate::formats::{self, Failure, Inspection, Kind, Options, PlateHint};
@@ -42,7 +42,7 @@ impl Reader for Metadata {
         work.metadata == Work::Pending
     }
 
-    async fn read(&self, readers: &Readers, order: Order) -> Result<(), Ended> {
+    async fn read(&self, readers: &Readers, order: Order) -> Result<Went, Ended> {
         let found = match known(&order) {
             Some(found) => found,
             None => {
@@ -62,13 +62,14 @@ impl Reader for Metadata {
                 })
             }
         };
-        let event = event(&order, &found);
+        let (event, went) = (event(&order, &found), Went::from(&found.outcome));
         let note = move |work: &mut PlateWork, figures: &mut crate::model::Figures| {
             work.metadata = if matches!(found.outcome, Outcome::Done(_)) { Work::Done } else { Work::Failed };
             figures.found_plate = found.plate.or(figures.found_plate);
             figures.metadata = found.outcome;
         };
-        readers.end(order, note, event).await
+        readers.end(order, note, event).await?;
+        Ok(went)
     }
 }
 

@@ -128,6 +128,11 @@ mod tests {
         let warnings = vec![Failure::new(Kind::Corrupt, long); 32];
         let text = rendered(&Inspection { metadata, warnings, ..Inspection::default() });
         assert!(text.len() <= JSON_BYTES_MAX, "{} bytes", text.len());
+        let said = format!("JSON of at most {JSON_BYTES_MAX} bytes");
+        assert!(
+            include_str!("../../docs/storage.md").contains(&said),
+            "docs/storage.md does not say: {said}"
+        );
         let shown: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
             (&shown["metadata"]["objects"], &shown["metadata"]["slicer"]),

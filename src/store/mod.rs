@@ -18,6 +18,7 @@ mod backup;
 pub mod blobs;
 mod env;
 mod error;
+mod file_list;
 mod files;
 mod group;
 mod handle;
@@ -41,6 +42,7 @@ pub(crate) mod tests;
 pub use backup::BackupReport;
 pub use blobs::{Blobs, ThumbSize};
 pub use error::{DecodeError, RecordError, StoreError};
+pub use file_list::{FILES_PAGE_MAX, FileFigures, FileFilter, FileOrder, SORTED_DEPTH_MAX, has_thumbnail};
 pub use handle::{QUEUE_MAX, QUEUE_WAIT, Store};
 pub use journal::{EVENT_BYTES_MAX, JOURNAL_MAX, JOURNAL_PAGE_MAX, JOURNAL_SLACK, JournalPage, StoredEvent};
 pub use open::{

@@ -8,13 +8,15 @@
 
 mod make;
 
-use crate::arrivals::{Deps, Ended, Order, Reader, Readers, thumbnail_set};
+use crate::arrivals::{Deps, Ended, Order, Reader, Readers, Went, thumbnail_set};
 use crate::base::task::{TaskContext, TaskResult};
 use crate::events::{Event, FileThumbnailsProcessed, ThumbnailProcessingFailed, ThumbnailSource};
 use crate::formats::{self, Failure, Kind, Options, PlateHint};
 use crate::model::file::{Outcome, Pictures, Work};
 use crate::model::text::{MESSAGE_BYTES_MAX, clean};
-use crate::model::{Figures, PlateWork};
+use crate::model::{Figures, FileId, PlateWork};
+use crate::printers::registry::PrintFile;
+use crate::store::{Read as _, StoreError};
 
 /// Runs the room until stop.
 ///
@@ -39,20 +41,56 @@ impl Reader for Thumbnails {
         work.thumbnails == Work::Pending
     }
 
-    async fn read(&self, readers: &Readers, order: Order) -> Result<(), Ended> {
+    async fn read(&self, readers: &Readers, order: Order) -> Result<Went, Ended> {
         let made = match known(readers, &order).await? {
             Some(made) => made,
             None => embedded(readers, &order).await?,
         };
-        let event = event(&order, &made);
+        let (event, went) = (event(&order, &made), Went::from(&made.outcome));
+        let plate = made.plate.or(order.plate);
         let note = move |work: &mut PlateWork, figures: &mut Figures| {
             work.thumbnails =
                 if matches!(made.outcome, Outcome::Done(_)) { Work::Done } else { Work::Failed };
             figures.found_plate = made.plate.or(figures.found_plate);
             figures.thumbnails = made.outcome;
         };
-        readers.end(order, note, event).await
+        let shown = (order.file, made_url(&event));
+        readers.end(order, note, event).await?;
+        if let (file, Some(url)) = shown {
+            show(readers, file, plate, url).await?;
+        }
+        Ok(went)
     }
+}
+
+/// The address of the picture that a card shows.
+fn made_url(event: &Event) -> Option<String> {
+    let Event::FileThumbnailsProcessed(done) = event else { return None };
+    let sizes = &done.thumbnails;
+    [&sizes.medium, &sizes.large, &sizes.small]
+        .into_iter()
+        .flatten()
+        .next()
+        .map(|picture| picture.url.clone())
+}
+
+/// Shows the picture with the state of every printer that is printing this plate of the file.
+async fn show(readers: &Readers, file: FileId, plate: Option<u32>, url: String) -> Result<(), Ended> {
+    for entry in readers.deps.registry.all() {
+        let printer = entry.printer.id;
+        let Some(job_id) = entry.state.get().job_id else { continue };
+        let job = match readers.deps.store.read(move |view| view.job(job_id)).await {
+            Ok(job) => job,
+            Err(StoreError::Record(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let Some(job) = job.filter(|job| job.file_id == Some(file)) else { continue };
+        if job.plate.is_none() || plate.is_none() || job.plate == plate {
+            let shown = PrintFile { job_id, file_id: Some(file), thumbnail_url: Some(url.clone()) };
+            readers.deps.registry.show_file(printer, shown);
+        }
+    }
+    Ok(())
 }
 
 /// What is stored for the same bytes and plate, as long as the pictures are still there. A card that could not be read or

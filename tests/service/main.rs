@@ -13,6 +13,10 @@
 
 #[path = "../support/client.rs"]
 mod client;
+#[path = "../files/mod.rs"]
+mod made;
+#[path = "../support/seed.rs"]
+mod seed;
 #[path = "../support/service.rs"]
 mod service;
 #[path = "../support/mod.rs"]
@@ -27,6 +31,7 @@ mod connection;
 mod control;
 mod discovery;
 mod downloads;
+mod files;
 mod library;
 mod materials;
 mod prints;

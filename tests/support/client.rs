@@ -35,6 +35,8 @@ pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: String,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -103,7 +105,7 @@ pub fn request(
             let _ = reader.read_to_end(&mut body);
         }
     }
-    Answer { status, headers, body: String::from_utf8(body).unwrap() }
+    Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned(), bytes: body }
 }
 
 fn read_head(reader: &mut BufReader<TcpStream>) -> (u16, Vec<(String, String)>) {

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::files_v1;
 use crate::model::file::{PLATES_MAX, Work};
+use crate::model::library::LibraryEntry;
 use crate::model::{Checksum, Content, Fetch, FetchId, Figures, FileId, FileRecord, FileSource, JobId};
 use crate::store::error::{DecodeError, StoreError};
 use crate::store::read::{RawRead, Read as _, Span};
@@ -208,11 +209,37 @@ pub trait ReadFiles: RawRead {
     /// # Errors
     /// As [`crate::store::Read::get`].
     fn newest_file(&self, source: FileSource, path: &[u8]) -> Result<Option<FileRecord>, StoreError> {
-        let id = self.raw_get(Table::FileIndex, &by_path(source, path))?;
-        match id.and_then(|id| FileId::from_bytes(&id)) {
+        match self.newest_file_id(source, path)? {
             Some(id) => self.get(id),
             None => Ok(None),
         }
+    }
+
+    /// The number of the newest version of the file at `path` of `source`.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn newest_file_id(&self, source: FileSource, path: &[u8]) -> Result<Option<FileId>, StoreError> {
+        let id = self.raw_get(Table::FileIndex, &by_path(source, path))?;
+        Ok(id.and_then(|id| FileId::from_bytes(&id)))
+    }
+
+    /// Whether some version of a file or the library still needs the bytes of `content`. A record that cannot be read may.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn content_is_used(&self, content: Checksum) -> Result<bool, StoreError> {
+        if self.raw_get(LibraryEntry::TABLE, &content.to_bytes())?.is_some() {
+            return Ok(true);
+        }
+        for id in self.files_of(content)? {
+            match self.get::<FileRecord>(id) {
+                Ok(file) if file.as_ref().is_none_or(|file| !file.status.is_kept()) => {}
+                Ok(_) | Err(StoreError::Record(_)) => return Ok(true),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 
     /// The versions that name this content, oldest first; at most [`INDEXED_READ_MAX`].

@@ -69,6 +69,43 @@ pub(in crate::store) struct File {
     kept_at: Option<i64>,
 }
 
+/// What a list of files filters by: the first fields of the stored file of every version, so that a long list is walked
+/// without reading whole records.
+#[derive(Debug, Deserialize)]
+struct StoredHead<'a> {
+    source: Source,
+    status: u8,
+    content: Option<[u8; 32]>,
+    #[serde(borrow)]
+    name: &'a str,
+}
+
+/// The same in the words of the model.
+#[derive(Debug)]
+pub(in crate::store) struct FileHead<'a> {
+    pub(in crate::store) source: FileSource,
+    pub(in crate::store) status: model::FileStatus,
+    pub(in crate::store) content: Option<Checksum>,
+    pub(in crate::store) name: &'a str,
+}
+
+impl<'a> FileHead<'a> {
+    /// Reads the first fields of a stored file.
+    pub(in crate::store) fn decode(row: &'a [u8]) -> Result<FileHead<'a>, DecodeError> {
+        let (version, body) = row.split_first().ok_or(DecodeError::Empty)?;
+        if *version != 1 {
+            return Err(DecodeError::Version(*version));
+        }
+        let (head, _) = postcard::take_from_bytes::<StoredHead<'a>>(body).map_err(|_| DecodeError::Body)?;
+        Ok(FileHead {
+            source: head.source.into(),
+            status: codes::file_status::decode(head.status)?,
+            content: head.content.map(Checksum),
+            name: head.name,
+        })
+    }
+}
+
 impl From<&model::FileRecord> for File {
     fn from(file: &model::FileRecord) -> File {
         File {

@@ -14,6 +14,7 @@ pub(super) mod v1;
 pub(super) mod v2;
 
 pub use files::{INDEXED_READ_MAX, ReadFiles};
+pub(super) use files_v1::FileHead;
 pub use library::{LIBRARY_PAGE_MAX, LibraryPage};
 pub(super) use materials::slots_of;
 

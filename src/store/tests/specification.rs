@@ -34,6 +34,8 @@ fn the_page_is_true() {
     said(&format!("| page cache of redb | {CACHE_BYTES} bytes |"));
     said(&format!("| jobs read of the index of open ones | {OPEN_JOBS_READ_MAX} |"));
     said(&format!("| jobs of one page | {JOBS_PAGE_MAX} |"));
+    said(&format!("| files of one page | {FILES_PAGE_MAX} |"));
+    said(&format!("ordered by name, size or arrival | {SORTED_DEPTH_MAX} |"));
     said(&format!("| events of one page | {JOURNAL_PAGE_MAX} |"));
     said(&format!("name, 1-{SETTING_NAME_MAX} printable"));
     said(&format!("at most {SETTING_BYTES_MAX} bytes"));

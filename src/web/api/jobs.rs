@@ -4,6 +4,7 @@ use embedded_svc::http::server::Connection;
 use serde::Deserialize;
 
 use super::Api;
+use super::linked::Linked;
 use super::views::JobView;
 use crate::events::{Event, JobCreated, JobOnly};
 use crate::jobs::record::flow_of;
@@ -33,16 +34,24 @@ pub fn list<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
         ..JobFilter::default()
     };
     let (offset, limit) = (paging.offset(), paging.limit as usize);
-    let (jobs, total) = api.store.read_blocking(|view| view.jobs_page(&filter, offset, limit))?;
-    let views: Vec<JobView> = jobs.iter().map(|job| JobView::of(job, &api.registry)).collect();
+    let (jobs, total) = api.store.read_blocking(|view| {
+        let (jobs, total) = view.jobs_page(&filter, offset, limit)?;
+        let linked = jobs.into_iter().map(|job| Ok((Linked::of(view, &job)?, job)));
+        Ok::<_, ApiError>((linked.collect::<Result<Vec<_>, ApiError>>()?, total))
+    })?;
+    let views: Vec<JobView> =
+        jobs.into_iter().map(|(linked, job)| JobView::of(&job, linked, &api.registry)).collect();
     call.conditional_json(&paging.list("jobs", views, total))
 }
 
 pub fn one<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let id = job_id(call.param("id"))?;
-    let job = api.store.read_blocking(|view| view.job(id))?;
-    let job = job.ok_or_else(|| ApiError::not_found("job", call.param("id")))?;
-    call.conditional_json(&JobView::of(&job, &api.registry))
+    let (job, linked) = api.store.read_blocking(|view| {
+        let job = view.job(id)?.ok_or_else(|| ApiError::not_found("job", &id.to_string()))?;
+        let linked = Linked::of(view, &job)?;
+        Ok::<_, ApiError>((job, linked))
+    })?;
+    call.conditional_json(&JobView::of(&job, linked, &api.registry))
 }
 
 pub fn add<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
@@ -96,7 +105,7 @@ pub fn add<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
         Ok::<Job, ApiError>(job)
     })?;
     let location = format!("{}/jobs/{}", crate::web::server::API, job.id);
-    Ok(Reply::json(201, &JobView::of(&job, &api.registry))?.header("Location", location))
+    Ok(Reply::json(201, &JobView::of(&job, Linked::default(), &api.registry))?.header("Location", location))
 }
 
 pub fn remove<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {

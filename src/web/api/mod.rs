@@ -5,12 +5,18 @@
 
 mod consumption;
 mod control;
+mod download_views;
+mod downloads;
 mod events;
+mod file_views;
+mod files;
 pub mod guard;
 mod health;
 mod jobs;
 pub mod library;
+mod linked;
 mod materials;
+mod pictures;
 mod printers;
 mod settings;
 pub mod snapshot;
@@ -34,7 +40,7 @@ use crate::downloads::Desk;
 use crate::events::Announcer;
 use crate::library::Library;
 use crate::printers::registry::{Order, Registry};
-use crate::store::{Store, StoreError};
+use crate::store::{Blobs, Store, StoreError};
 
 pub use health::Probe;
 pub use printers::{DUPLICATE_PRINTER, insert as insert_printer};
@@ -50,6 +56,8 @@ pub struct Api {
     pub clock: Clock,
     /// Records and journal.
     pub store: Store,
+    /// The bytes of files and pictures.
+    pub blobs: Blobs,
     /// The printers that are watched.
     pub registry: Registry,
     /// The newest seq, and the bus's figures.
@@ -101,6 +109,24 @@ pub fn routes<C: Connection + 'static>(router: Router<C>, api: &Arc<Api>) -> Rou
         .api(Method::Post, "/printers/{id}/resume", with(control::resume))
         .api(Method::Post, "/printers/{id}/stop", with(control::stop))
         .api(Method::Post, "/printers/{id}/plate-cleared", with(printers::plate_cleared))
+        .api(Method::Get, "/printers/{id}/files", with(files::of_printer))
+        .api(Method::Post, "/printers/{id}/files/{filename:path}/download", with(downloads::of_printer))
+        .api(Method::Post, "/printers/{id}/download-current-job", with(downloads::of_current_job))
+        .api(Method::Get, "/files", with(files::list))
+        .api(Method::Get, "/files/downloads", with(downloads::open))
+        .api(Method::Delete, "/files/downloads/{id}", with(downloads::cancel))
+        .api(Method::Get, "/files/downloads/{id}/progress", with(downloads::progress))
+        .api(Method::Get, "/files/downloads/{id}/preview", with(downloads::preview))
+        .api(Method::Post, "/files/downloads/{id}/cancel", with(downloads::cancel))
+        .api(Method::Post, "/files/{id}/download", with(downloads::of_file))
+        .api(Method::Get, "/files/statistics", with(files::statistics))
+        .api(Method::Get, "/files/{id}", with(files::one))
+        .api(Method::Delete, "/files/{id}", with(files::remove))
+        .api(Method::Put, "/files/{id}/pin", with(files::pin))
+        .api(Method::Delete, "/files/{id}/pin", with(files::pin))
+        .api(Method::Get, "/files/{id}/thumbnail", with(pictures::thumbnail))
+        .api(Method::Get, "/files/{id}/metadata", with(pictures::metadata))
+        .api(Method::Post, "/files/{id}/process-thumbnails", with(files::process))
         .api(Method::Get, "/jobs", with(jobs::list))
         .api(Method::Post, "/jobs", with(jobs::add))
         .api(Method::Get, "/jobs/{id}", with(jobs::one))

@@ -7,6 +7,7 @@ use embedded_svc::http::server::Connection;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::linked::Linked;
 use super::views::{ConnectionView, PrinterView, StatusView};
 use super::{Api, CONNECT_WAIT, PROBE_WAIT};
 use crate::base::clock::{Timestamp, within};
@@ -19,7 +20,7 @@ use crate::model::text::{self, MESSAGE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::model::{ConnectionConfig, Printer, PrinterId, PrinterType, Track};
 use crate::printers::bambu::session::serial;
 use crate::printers::registry::{Command, Entry, Order, PRINTERS_MAX};
-use crate::store::{Read as _, Txn};
+use crate::store::{Read as _, Txn, View};
 use crate::web::respond::{ApiError, Reply};
 use crate::web::server::{Answer, Call};
 
@@ -86,7 +87,18 @@ pub fn one<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
 
 pub fn status<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let printer = stored(api, call.param("id"))?;
-    Reply::json(200, &StatusView::of(&printer, &state_of(api, printer.id), &api.clock))
+    let state = state_of(api, printer.id);
+    let linked = api.store.read_blocking(|view| linked(view, &state))?;
+    Reply::json(200, &StatusView::of(&printer, &state, linked, &api.clock))
+}
+
+/// The file of the job that a printer is at.
+fn linked(view: &View<'_>, state: &PrinterState) -> Result<Linked, ApiError> {
+    let job = match state.job_id {
+        Some(id) => view.job(id)?,
+        None => None,
+    };
+    Ok(job.map(|job| Linked::of(view, &job)).transpose()?.unwrap_or_default())
 }
 
 pub fn add<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {

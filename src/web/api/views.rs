@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 
+use super::linked::Linked;
 use crate::base::clock::{Clock, Timestamp};
 use crate::model::status::{ConnectionState, Filament, Plate, PrinterError, PrinterState};
-use crate::model::{ConnectionKind, Job, JobId, JobStatus, Printer, PrinterId, PrinterStatus, PrinterType};
+use crate::model::{
+    ConnectionKind, FileId, Job, JobId, JobStatus, Printer, PrinterId, PrinterStatus, PrinterType,
+};
 use crate::net::tls::pin_to_hex;
 use crate::printers::registry::Registry;
 
@@ -133,7 +136,7 @@ struct CurrentJobView {
     layer_current: Option<u32>,
     layer_total: Option<u32>,
     started_at: Option<String>,
-    file_id: Option<String>,
+    file_id: Option<FileId>,
     thumbnail_url: Option<String>,
 }
 
@@ -149,7 +152,8 @@ struct FilamentView {
 }
 
 impl StatusView {
-    pub fn of(printer: &Printer, state: &PrinterState, clock: &Clock) -> StatusView {
+    /// `linked` is the file of the job that the printer is at.
+    pub fn of(printer: &Printer, state: &PrinterState, linked: Linked, clock: &Clock) -> StatusView {
         let (now, seen) = (clock.now(), &state.seen);
         let heat = &seen.temperature;
         let current_job = state.current_job().map(|name| CurrentJobView {
@@ -160,8 +164,8 @@ impl StatusView {
             layer_current: seen.layer,
             layer_total: seen.layers,
             started_at: time(state.started_at),
-            file_id: state.file_id.map(|id| id.to_string()),
-            thumbnail_url: state.thumbnail_url.clone(),
+            file_id: linked.file_id.or(state.file_id),
+            thumbnail_url: linked.thumbnail_url.or_else(|| state.thumbnail_url.clone()),
         });
         StatusView {
             id: printer.id,
@@ -218,17 +222,18 @@ pub struct JobView {
     duration_s: Option<u64>,
     material_used_g: Option<f64>,
     error: Option<String>,
-    file_id: Option<String>,
+    file_id: Option<FileId>,
     thumbnail_url: Option<String>,
 }
 
 impl JobView {
-    pub fn of(job: &Job, registry: &Registry) -> JobView {
+    /// `linked` is the job's file, see [`Linked::of`].
+    pub fn of(job: &Job, linked: Linked, registry: &Registry) -> JobView {
         // The record has the progress of the last change of status; while the print is on, the printer knows better.
         let printer = job.status.is_active().then(|| registry.get(job.printer_id)).flatten();
         let state = printer.map(|entry| entry.state.get()).filter(|state| state.job_id == Some(job.id));
         let live = state.as_ref().and_then(|state| state.seen.progress);
-        let picture = state.and_then(|state| state.thumbnail_url.clone());
+        let preview = state.and_then(|state| state.thumbnail_url.clone());
         JobView {
             id: job.id,
             printer_id: job.printer_id,
@@ -246,8 +251,9 @@ impl JobView {
             duration_s: job.duration_s(),
             material_used_g: None,
             error: job.error.clone(),
-            file_id: job.file_id.map(|id| id.to_string()),
-            thumbnail_url: picture,
+            file_id: linked.file_id,
+            // Until the file is read there may be what its first bytes showed.
+            thumbnail_url: linked.thumbnail_url.or(preview),
         }
     }
 }

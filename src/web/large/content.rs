@@ -11,7 +11,9 @@ use super::PIECE_BYTES;
 use super::upload::error_of;
 use crate::base::pool::Pool;
 use crate::library::{Library, LibraryError};
-use crate::model::Checksum;
+use crate::model::{Checksum, Content, FileId, FileRecord};
+use crate::store::Read as _;
+use crate::web::api::Api;
 use crate::web::front::{Exchange, LargeError};
 use crate::web::respond::{ApiError, Reply, etag_matches};
 
@@ -44,6 +46,33 @@ pub async fn library_file(
     let path = library.blobs().content(checksum, &content.extension);
     let answer = FileAnswer { path, size: content.size, name: entry.filename, checksum };
     send(readers, exchange, answer).await
+}
+
+/// The bytes of a version of a file, as long as they are here.
+pub async fn kept_file(
+    api: &Api,
+    readers: &Pool,
+    exchange: &mut Exchange<'_>,
+    id: FileId,
+) -> Result<(), LargeError> {
+    let found = api.store.read(move |view| {
+        let file = view.get::<FileRecord>(id)?.ok_or_else(|| ApiError::not_found("file", &id.to_string()))?;
+        let checksum = file.content.filter(|_| file.status.is_kept()).ok_or_else(not_here)?;
+        let content = view.get::<Content>(checksum)?.ok_or_else(not_here)?;
+        Ok::<_, ApiError>((file, content))
+    });
+    let (file, content) = found.await?;
+    let path = api.blobs.content(content.checksum, &content.extension);
+    let answer = FileAnswer { path, size: content.size, name: file.name, checksum: content.checksum };
+    send(readers, exchange, answer).await
+}
+
+fn not_here() -> ApiError {
+    ApiError::new(
+        404,
+        "NOT_KEPT_HERE",
+        "The bytes of this file are not on the appliance. Fetch it with POST /files/{id}/download.",
+    )
 }
 
 /// Sends a file with `ETag`, `Range` and a name to save it under.

@@ -13,7 +13,7 @@ use super::front::{Exchange, Head, LargeError, LargeRoutes, Verb};
 use super::server::API;
 use crate::base::pool::{Limits, Pool};
 use crate::library::multipart::FORM_BYTES_MAX;
-use crate::model::Checksum;
+use crate::model::{Checksum, FileId};
 
 pub use content::{FileAnswer, send};
 pub use upload::error_of;
@@ -35,6 +35,8 @@ enum Target {
     Upload,
     /// The bytes of an entry of the library.
     LibraryFile(Checksum),
+    /// The bytes of a file.
+    File(FileId),
 }
 
 impl Target {
@@ -48,6 +50,7 @@ impl Target {
             [Some("library"), Some("files"), Some(checksum), Some("download"), None] if reads => {
                 checksum.parse().ok().map(Target::LibraryFile)
             }
+            [Some("files"), Some(id), Some("content"), None, _] if reads => id.parse().ok().map(Target::File),
             _ => None,
         }
     }
@@ -66,7 +69,7 @@ impl LargeRoutes for Large {
     fn takes(&self, head: &Head) -> Option<u64> {
         match Target::of(head)? {
             Target::Upload => Some(self.api.library.config().max_file_size.saturating_add(FORM_BYTES_MAX)),
-            Target::LibraryFile(_) => Some(0),
+            Target::LibraryFile(_) | Target::File(_) => Some(0),
         }
     }
 
@@ -81,6 +84,10 @@ impl LargeRoutes for Large {
             Target::LibraryFile(checksum) => {
                 self.api.guard.judge_reader(authorization)?;
                 content::library_file(&self.api.library, &self.readers, &mut exchange, checksum).await
+            }
+            Target::File(id) => {
+                self.api.guard.judge_reader(authorization)?;
+                content::kept_file(&self.api, &self.readers, &mut exchange, id).await
             }
         }
     }

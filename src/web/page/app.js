@@ -218,8 +218,8 @@ function card() {
   band.append(name, state);
   const inside = make('div', 'body');
   node.append(band, inside);
-  const print = make('div', 'print'), job = make('p', 'job'), figure = make('p', 'figure'), when = make('p', 'when');
-  print.append(job, figure, when);
+  const print = make('div', 'print'), shot = picture(), job = make('p', 'job'), figure = make('p', 'figure'), when = make('p', 'when');
+  print.append(shot, job, figure, when);
   const bar = make('div', 'bar'), fill = make('i');
   bar.setAttribute('role', 'progressbar');
   bar.append(fill);
@@ -227,7 +227,12 @@ function card() {
   const slots = make('ul', 'slots'), age = make('p', 'age'), result = make('p');
   result.setAttribute('role', 'alert');
   errors.className = 'note';
-  inside.append(print, bar, note, errors, fix, result, facts, slots, age);
+  const fetching = make('div', 'fetch'), told = make('p'), advice = make('small'), track = make('div', 'bar thin'), part = make('i'), again = make('button', 'second', 'Fetch it now');
+  track.setAttribute('role', 'progressbar');
+  track.append(part);
+  again.type = 'button';
+  fetching.append(told, track, advice, again);
+  inside.append(print, bar, fetching, note, errors, fix, result, facts, slots, age);
   // Also of a printer that does not answer the last is shown, in grey and with its time.
   const busy = (p) => model.working(p) || ['finished', 'failed', 'cancelled', 'offline'].includes(p.status);
   node.parts = [
@@ -257,6 +262,25 @@ function card() {
       if (n === null || l.bar === 'wait') bar.removeAttribute('aria-valuenow'); else bar.setAttribute('aria-valuenow', n);
     },
     (p) => {
+      const on = busy(p), url = on ? model.picture(store, p) : null;
+      draws(shot, url, `Picture of ${p.job ?? 'the print'}`);
+      print.classList.toggle('pic', !shot.hidden);
+    },
+    (p, now) => {
+      const f = model.fetching(store, p, now);
+      show(fetching, Boolean(f));
+      if (!f) return;
+      set(told, f.words);
+      set(advice, f.help);
+      show(advice, Boolean(f.help));
+      show(track, f.percent !== null);
+      part.style.setProperty('--p', f.percent ?? 0);
+      track.setAttribute('aria-label', `Transfer from ${p.name}`);
+      if (f.percent !== null) track.setAttribute('aria-valuenow', f.percent);
+      show(again, f.retry);
+      again.onclick = () => act(again, result, `${API}/printers/${encodeURIComponent(p.id)}/download-current-job`, 'POST', {}, 'Asked for.');
+    },
+    (p) => {
       const all = (p.errors ?? []).filter((e) => e && typeof e === 'object');
       rebuild(errors, all, () => all.map((e) => make('li', '', e.code ? `${e.message ?? e.kind ?? 'Error'} (${e.code})` : `${e.message ?? e.kind}`)));
       show(errors, all.length > 0);
@@ -275,6 +299,23 @@ function card() {
     },
   ];
   return node;
+}
+
+// A picture that is not there yet, or not any more, takes no room.
+function picture() {
+  const node = make('img', 'shot');
+  node.hidden = true;
+  node.decoding = 'async';
+  node.onload = () => { show(node, true); node.parentElement?.classList.add('pic'); };
+  node.onerror = () => { show(node, false); node.parentElement?.classList.remove('pic'); };
+  return node;
+}
+function draws(node, url, words) {
+  if (node.alt !== words) node.alt = words;
+  if ((node.getAttribute('src') ?? null) === url) return;
+  if (url) { node.src = url; return; }
+  node.removeAttribute('src');
+  show(node, false);
 }
 
 function fact([label, value]) {
@@ -315,9 +356,12 @@ function cure(id, kind, result) {
 }
 
 function jobNode() {
-  const node = make('li'), name = make('span'), state = make('span', 'r'), who = make('span', 's'), when = make('span', 'r s');
-  node.append(name, state, who, when);
+  const node = make('li'), shot = picture(), name = make('span'), state = make('span', 'r'), who = make('span', 's'), when = make('span', 'r s');
+  node.append(shot, name, state, who, when);
   node.update = (j, now) => {
+    // The name stands beside it: to a reader of the screen the picture says nothing more.
+    draws(shot, model.small(j.picture), '');
+    node.classList.toggle('pic', !shot.hidden);
     set(name, j.name ?? 'Unnamed print');
     const done = model.jobOver(j);
     set(state, model.jobWords(j) + (!done && j.progress !== null && j.status !== 'pending' ? ` ${Math.min(99, Math.floor(j.progress))} %` : ''));

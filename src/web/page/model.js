@@ -1,12 +1,12 @@
 // What is known, and how it is said. Pure: no page, no clock of its own; runs under node as well.
-import { STATES, TROUBLE, JOB_STATES } from './words.js';
+import { STATES, TROUBLE, JOB_STATES, FETCH } from './words.js';
 
 const JOBS_MAX = 50, LOG_MAX = 50;
 // A printer that is connected but told nothing for this long is shown as such.
 export const SILENT_MS = 90_000;
 
 export function empty() {
-  return { known: false, printers: new Map(), jobs: new Map(), log: [], seq: null, build: null, started: null, warnings: [] };
+  return { known: false, printers: new Map(), jobs: new Map(), fetches: new Map(), log: [], seq: null, build: null, started: null, warnings: [] };
 }
 
 const object = (x) => (x && typeof x === 'object' && !Array.isArray(x) ? x : {});
@@ -19,8 +19,8 @@ const time = (x) => { const t = text(x) ? Date.parse(x) : NaN; return Number.isF
 export function unwrap(name, json) {
   const o = object(json);
   return 'data' in o && ('event' in o || 'timestamp' in o)
-    ? { event: text(o.event) ?? name, seq: number(o.seq), after: number(o.after), at: time(o.timestamp), synced: o.clock_synced !== false, data: object(o.data) }
-    : { event: name, seq: number(o.seq), after: null, at: null, synced: true, data: o };
+    ? { event: text(o.event) ?? name, seq: number(o.seq), after: number(o.after), at: time(o.timestamp), flow: text(o.flow), synced: o.clock_synced !== false, data: object(o.data) }
+    : { event: name, seq: number(o.seq), after: null, at: null, flow: null, synced: true, data: o };
 }
 
 // Takes an event in. `now` is the viewer's clock in milliseconds. Answers what to say aloud, or nothing.
@@ -47,12 +47,17 @@ export function reduce(store, name, json, now) {
     case 'job_completed': case 'job_updated': job(store, d, name, e.at ?? now); break;
     case 'job_update': for (const j of list(d.jobs)) job(store, object(j), name, now); break;
     case 'job_deleted': store.jobs.delete(text(d.job_id)); break;
+    case 'auto_download_triggered': case 'auto_download_failed': case 'file_download_started': case 'file_download_progress':
+    case 'file_preview_ready': case 'file_download_complete': case 'file_download_failed': if (id) fetched(store, id, e, now); break;
+    case 'file_thumbnails_processed': pictured(store, e, address(object(object(d.thumbnails).medium).url) ?? address(object(object(d.thumbnails).small).url)); break;
+    case 'thumbnail_processing_failed': pictured(store, e, null); break;
+    case 'file_deleted': for (const j of store.jobs.values()) if (j.file && j.file === text(d.file_id)) j.picture = null; break;
   }
   return null;
 }
 
 function snapshot(store, d, now) {
-  Object.assign(store, { known: true, printers: new Map(), jobs: new Map() });
+  Object.assign(store, { known: true, printers: new Map(), jobs: new Map(), fetches: new Map() });
   store.seq = number(d.seq) ?? store.seq;
   // A factory reset begins to count anew.
   if (store.log.some((e) => e.seq > store.seq)) store.log = [];
@@ -61,7 +66,95 @@ function snapshot(store, d, now) {
   store.warnings = list(d.warnings);
   for (const p of list(d.printers)) { const id = text(object(p).printer_id); if (id) printer(store, id, p, now, true); }
   for (const j of list(d.jobs)) job(store, object(j), 'snapshot', now);
+  for (const f of list(d.downloads)) resumed(store, object(f));
   return null;
+}
+
+// Pictures come from the appliance and from nowhere else.
+const address = (x) => (text(x)?.startsWith('/api/v1/') ? x : null);
+
+// The print that an event is about: named, or in its flow, or that of the transfer it belongs to.
+function printOf(store, e) {
+  const named = text(e.data.job_id) ?? /^print-(j\d+)$/.exec(e.flow ?? '')?.[1];
+  if (named) return store.jobs.get(named) ?? null;
+  for (const j of store.jobs.values()) if (j.file && j.file === text(e.data.file_id)) return j;
+  for (const f of store.fetches.values()) if (f.flow && f.flow === e.flow) return store.jobs.get(f.job) ?? null;
+  return null;
+}
+
+// One transfer runs at a printer at a time; what is shown is the latest word of it.
+function fetched(store, id, e, now) {
+  const d = e.data, old = store.fetches.get(id), j = printOf(store, e);
+  const f = old && (old.flow === e.flow || e.event === 'file_download_progress') ? old
+    : { flow: e.flow, name: null, job: null, state: 'look', bytes: null, size: null, rate: null, kind: null, again: null };
+  f.name = text(d.filename) ?? f.name;
+  f.job = j?.id ?? text(d.job_id) ?? f.job;
+  f.kind = text(d.kind);
+  f.again = null;
+  switch (e.event) {
+    case 'file_download_started': Object.assign(f, { state: 'run', bytes: number(d.resumed_from) || null, size: number(d.file_size), rate: null }); break;
+    case 'file_download_progress': Object.assign(f, { state: 'run', bytes: number(d.bytes), size: number(d.file_size) ?? f.size, rate: number(d.rate_bytes_s) }); break;
+    case 'file_preview_ready': if (j && address(d.thumbnail_url)) j.picture = d.thumbnail_url; break;
+    case 'file_download_complete': if (j && text(d.file_id)) j.file = d.file_id; store.fetches.delete(id); return;
+    case 'file_download_failed':
+      if (d.kind === 'cancelled') { store.fetches.delete(id); return; }
+      f.state = number(d.retry_in_s) === null ? 'failed' : 'wait';
+      if (f.state === 'wait') f.again = now + d.retry_in_s * 1000;
+      break;
+    case 'auto_download_failed': f.state = d.retry === 'after_print' ? 'later' : 'failed'; break;
+  }
+  store.fetches.set(id, f);
+}
+
+// A transfer as the snapshot shows it.
+function resumed(store, d) {
+  const id = text(d.printer_id), state = { queued: 'look', downloading: 'run', waiting: 'wait', after_print: 'later' }[d.status];
+  if (!id || !state || (store.fetches.has(id) && state !== 'run')) return;
+  const job = text(d.job_id), j = store.jobs.get(job);
+  store.fetches.set(id, {
+    flow: d.auto === true && job ? `print-${job}` : `download-${text(d.download_id)}`, name: text(d.filename), job, state,
+    bytes: number(d.bytes_downloaded), size: number(d.total_bytes), rate: number(d.rate_bytes_s), kind: text(object(d.error).kind), again: null,
+  });
+  if (j && !j.picture) j.picture = address(d.thumbnail_url);
+}
+
+function pictured(store, e, url) {
+  const j = printOf(store, e), plate = number(e.data.plate);
+  // Of several plates of one file the print has one.
+  if (!j || (j.plate && plate && j.plate !== plate)) return;
+  j.picture = url;
+  j.file ??= text(e.data.file_id);
+}
+
+// The picture of what a printer shows: its print's, never that of an earlier one.
+export function picture(store, p) { return store.jobs.get(p.print)?.picture ?? (p.print ? p.picture : null) ?? null; }
+export function small(url) { return url?.replace('size=medium', 'size=small') ?? null; }
+
+// What is said of a file that is being fetched, for a card: words, what to do, percent, and whether asking again helps.
+export function fetching(store, p, now) {
+  const f = store.fetches.get(p.id);
+  if (!f) return null;
+  const [short, help] = FETCH[f.kind] ?? (f.kind ? [f.kind.replaceAll('_', ' '), null] : ['The file is not here', null]);
+  const percent = f.size && f.bytes !== null ? Math.max(0, Math.min(99, Math.floor((f.bytes / f.size) * 100))) : null;
+  switch (f.state) {
+    case 'look': return { words: 'Looking for the file', help: null, percent: null, bad: false, retry: false };
+    case 'run': {
+      const much = f.size ? `${percent ?? 0} % of ${bytes(f.size)}` : f.bytes ? bytes(f.bytes) : null;
+      return { words: ['Fetching the file', much, f.rate ? `${bytes(f.rate)}/s` : null].filter(Boolean).join(' · '), help: null, percent, bad: false, retry: false };
+    }
+    case 'wait': {
+      const s = f.again === null ? null : (f.again - now) / 1000;
+      return { words: `${short}. ${s !== null && s >= 60 ? `Trying again in ${duration(s)}.` : 'Trying again.'}`, help, percent: null, bad: false, retry: false };
+    }
+    case 'later': return { words: `${short}. Trying again after the print.`, help, percent: null, bad: false, retry: true };
+    default: return { words: `${short}.`, help, percent: null, bad: true, retry: Boolean(f.job) && f.job === p.print && working(p) };
+  }
+}
+
+export function bytes(n) {
+  if (n < 1000) return `${n} B`;
+  const [value, unit] = n < 1e6 ? [n / 1e3, 'KB'] : n < 1e9 ? [n / 1e6, 'MB'] : [n / 1e9, 'GB'];
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
 }
 
 function printer(store, id, d, now, heard) {
@@ -76,7 +169,7 @@ function printer(store, id, d, now, heard) {
     status: text(d.status) ?? 'unknown', stage: text(d.stage), temperature: object(d.temperature), nozzles: list(d.nozzles),
     progress: number(d.progress), job: text(d.current_job), remaining: number(d.remaining_s), layer: number(d.layer),
     layers: number(d.layers), filaments: list(d.filaments), errors: list(d.errors), plate: text(d.plate),
-    picture: text(d.thumbnail_url), connection: { ...object(d.connection) },
+    picture: address(d.thumbnail_url), print: text(d.job_id), connection: { ...object(d.connection) },
   });
   if (known.kind === p.connection.kind && known.message) p.connection.message = known.message;
   p.end = p.remaining === null ? null : now + p.remaining * 1000;
@@ -114,6 +207,12 @@ function job(store, d, name, at) {
   j.duration = number(d.duration_s) ?? j.duration ?? null;
   j.grams = number(d.material_used_g) ?? j.grams ?? null;
   j.error = text(d.error) ?? j.error ?? null;
+  j.plate = number(d.plate) ?? j.plate ?? null;
+  j.file = text(d.file_id) ?? j.file ?? null;
+  j.picture = address(d.thumbnail_url) ?? j.picture ?? null;
+  // What went wrong with the last print's file is nobody's business at the next one.
+  const f = store.fetches.get(j.printer);
+  if (name === 'job_created' && f && f.job !== id && f.state === 'failed') store.fetches.delete(j.printer);
   if (name === 'job_started') j.status = 'running';
   if (name === 'job_created' && d.status === undefined) j.status = 'pending';
   store.jobs.set(id, j);

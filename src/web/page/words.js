@@ -42,6 +42,22 @@ export const TROUBLE = {
   busy: ['Busy', 'The printer has no room for one more connection. Close another app; trying again by itself.'],
 };
 
+// Why a file could not be fetched: short words, and what to do.
+export const FETCH = {
+  not_found: ['The printed file was not found on the printer', null],
+  auth: ['The printer refuses access to its files', 'Read the access code on its screen again; it changes when LAN mode is switched.'],
+  refused: ['The printer does not hand out files right now', null],
+  interrupted: ['The transfer broke off', null],
+  stalled: ['The printer stopped sending', null],
+  size_mismatch: ['The file changed while it was fetched', null],
+  corrupt: ['The file came damaged', null],
+  too_large: ['The file is larger than this appliance takes', null],
+  no_space: ['No room left on this appliance', 'Delete files that are not needed, or use a larger card.'],
+  bad_name: ['The name of the file cannot be used', null],
+  printer_offline: ['The printer cannot be reached', null],
+  not_on_storage: ['This printer keeps the file where it cannot be read', 'On the printer: turn on "Store sent files on external storage" (Settings, Print options), with a card or stick in it.'],
+};
+
 export const JOB_STATES = {
   pending: 'Planned', preparing: 'Preparing', running: 'Printing', paused: 'Paused', completed: 'Finished',
   failed: 'Failed', cancelled: 'Stopped', unknown: 'Ended unseen',
