@@ -226,7 +226,8 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     // Records and files agree before anybody hears of them.
     let blobs =
         Blobs::open(&data_dir).map_err(|source| AppError::Start { what: "the place for files", source })?;
-    downloads::sweep(&store, &blobs)?;
+    let report = &opened.report;
+    downloads::sweep(&store, &blobs, !report.restored_from_backup && !report.started_empty)?;
 
     let mqtt = MqttThread::start().map_err(|source| AppError::Start { what: "the MQTT thread", source })?;
     let registry = Registry::default();

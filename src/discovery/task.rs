@@ -15,10 +15,10 @@ use crate::base::pool::{Limits, Pool};
 use crate::base::task::{TaskContext, TaskResult, Wake};
 use crate::events::{Announcer, Event, FilesDiscovered, Flow};
 use crate::library::Library;
-use crate::model::{ConnectionState, FetchKind, FileSource, PrinterType};
-use crate::net::ftps::{Cancel, FtpsErrorKind};
+use crate::model::{ConnectionState, FetchKind, FileSource, PrinterStatus};
+use crate::net::ftps::Cancel;
 use crate::net::resolve::Resolver;
-use crate::printers::bambu::files::{Catalogue, catalogue};
+use crate::printers::catalogue::{Catalogue, catalogue};
 use crate::printers::registry::{Entry, Registry};
 use crate::store::{Store, StoreError};
 
@@ -158,14 +158,8 @@ impl Finder {
     async fn printer(&mut self, entry: &Entry, asked: bool) -> Result<Option<Listing>, Ended> {
         let state = entry.state.get();
         let printer = Arc::clone(&entry.printer);
-        let is_there = state.connection == ConnectionState::Monitoring;
-        // Polling a busy printer's storage disturbs it, and nobody answers where nobody is.
-        if !asked && (!is_there || state.seen.status.is_active()) {
+        if !asked && is_left_alone(state.connection, state.seen.status) {
             return Ok(None);
-        }
-        if printer.kind != PrinterType::BambuLab {
-            let words = "files of this kind of printer cannot be listed yet";
-            return Ok(asked.then(|| Listing::failed(FetchKind::NotOnStorage, words)));
         }
         let slots = self.deps.registry.slots();
         let slot = if asked {
@@ -325,6 +319,12 @@ impl Finder {
     }
 }
 
+/// Whether a printer is not looked at by itself: polling a busy printer's storage disturbs it, and nobody answers where
+/// nobody is.
+fn is_left_alone(connection: ConnectionState, status: PrinterStatus) -> bool {
+    connection != ConnectionState::Monitoring || status.is_active() || status == PrinterStatus::Attention
+}
+
 /// Tells a job to end when nobody waits for it any more.
 #[derive(Default)]
 struct StopOnDrop(Arc<AtomicBool>);
@@ -338,9 +338,9 @@ impl Drop for StopOnDrop {
 /// A printer's catalogue in this room's words.
 fn listing_of(found: Catalogue) -> Listing {
     let mut listing = Listing { complete: found.complete, ..Listing::default() };
-    listing.error = found.error.map(|error| (kind_of(&error.kind), error.message));
+    listing.error = found.error;
     for file in found.files {
-        let seen = Seen { path: file.path, name: file.name, size: Some(file.size), mark: None };
+        let seen = Seen { path: file.path, name: file.name, size: file.size, mark: file.mark };
         if !listing.push(seen) {
             break;
         }
@@ -348,21 +348,25 @@ fn listing_of(found: Catalogue) -> Listing {
     listing
 }
 
-/// The contract's kind for what went wrong at a printer's storage.
-fn kind_of(kind: &FtpsErrorKind) -> FetchKind {
-    use FtpsErrorKind as K;
-    match kind {
-        K::Unreachable | K::Refused => FetchKind::PrinterOffline,
-        K::KeyChanged | K::WrongName { .. } | K::LoginRefused => FetchKind::Auth,
-        K::Silent | K::Stalled => FetchKind::Stalled,
-        K::Cancelled => FetchKind::Cancelled,
-        K::NotFound => FetchKind::NotOnStorage,
-        K::Closing
-        | K::NoDataConnection
-        | K::ReuseRequired
-        | K::FileBusy
-        | K::NotPermitted
-        | K::Unsupported => FetchKind::Refused,
-        _ => FetchKind::Interrupted,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_left_alone() {
+        use PrinterStatus as S;
+        for (status, alone) in [
+            (S::Idle, false),
+            (S::Finished, false),
+            (S::Failed, false),
+            (S::Cancelled, false),
+            (S::Preparing, true),
+            (S::Printing, true),
+            (S::Paused, true),
+            (S::Attention, true),
+        ] {
+            assert_eq!(is_left_alone(ConnectionState::Monitoring, status), alone, "{status:?}");
+            assert!(is_left_alone(ConnectionState::Failed, status));
+        }
     }
 }

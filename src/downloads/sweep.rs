@@ -23,11 +23,12 @@ pub struct Swept {
     pub failures: u64,
 }
 
-/// Sweeps. Blocks.
+/// Sweeps. Blocks. `records_are_whole` is false where the records are older than the bytes (they come from a copy, or were
+/// begun anew): then only parts go, because a content that nobody names may be one that was recorded and forgotten.
 ///
 /// # Errors
 /// When the store cannot be used.
-pub fn sweep(store: &Store, blobs: &Blobs) -> Result<Swept, StoreError> {
+pub fn sweep(store: &Store, blobs: &Blobs, records_are_whole: bool) -> Result<Swept, StoreError> {
     let (contents, open) = store.read_blocking(|view| {
         Ok::<_, StoreError>((view.list::<Content>(CONTENTS_MAX)?, view.open_fetches()?))
     })?;
@@ -63,7 +64,7 @@ pub fn sweep(store: &Store, blobs: &Blobs) -> Result<Swept, StoreError> {
     let awaited: BTreeSet<String> = open.iter().map(|fetch| fetch.id.to_string()).collect();
     let swept = store.read_blocking(|view| {
         // A record that cannot be read is one, too: its bytes are not taken from under it.
-        let is_kept = |content| !matches!(view.get::<Content>(content), Ok(None));
+        let is_kept = |content| !records_are_whole || !matches!(view.get::<Content>(content), Ok(None));
         Ok::<_, StoreError>(blobs.sweep(is_kept, |part| awaited.contains(part)))
     })?;
     let swept =

@@ -502,6 +502,9 @@ fn prove(work: &mut Work<'_>, found: &Found, file: &mut File) -> Result<Proof, F
 /// Puts the part into its place; answers the content with the ending under which it is kept.
 fn keep(work: &mut Work<'_>, mut content: Content) -> Result<Content, Fault> {
     let checksum: Checksum = content.checksum;
+    // One that is held already, of a part that was put away before, comes first.
+    work.claim = None;
+    work.claim = Some(work.env.blobs.claim(checksum));
     let known = match work.env.store.read_blocking(|view| view.get::<Content>(checksum)) {
         Ok(known) => known,
         Err(StoreError::Record(_)) => None,

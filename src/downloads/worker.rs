@@ -20,6 +20,7 @@ use crate::net::ftps::{Cancel, Times};
 use crate::net::resolve::Resolver;
 use crate::printers::registry::{PrintFile, Registry};
 use crate::printers::slots::Slot;
+use crate::store::blobs::Claim;
 use crate::store::{Blobs, Store, StoreError};
 
 /// Files that one round begins to fetch at most: each that is not the wanted one costs a transfer.
@@ -130,9 +131,10 @@ pub(super) fn run(env: &Env, round: Round) -> RoundEnd {
         cancel: cancel.clone(),
     };
     let storage = Storage::new(way, knowledge);
-    let mut work = Work { env, fetch, plan, kind, storage, part, told, cancel, began, cause: 0 };
+    let mut work = Work { env, fetch, plan, kind, storage, part, told, cancel, began, cause: 0, claim: None };
     let next = work.round();
-    let Work { fetch, plan, mut storage, part, told, .. } = work;
+    let Work { fetch, plan, mut storage, part, told, claim, .. } = work;
+    drop(claim);
     storage.close();
     env.shared.end(fetch.id);
     drop(slot);
@@ -157,6 +159,8 @@ pub(super) struct Work<'a> {
     pub began: Mono,
     /// `seq` of the round's start.
     pub cause: u64,
+    /// Held from the moment that the bytes are in their place until they are recorded, so that nobody removes them.
+    pub claim: Option<Claim>,
 }
 
 impl Work<'_> {
@@ -255,6 +259,7 @@ impl Work<'_> {
         let done: Option<FileId> =
             self.env.store.write_blocking(move |txn| record::completed(txn, &fetch, &arrived, cause))?;
         self.part = None;
+        self.claim = None;
         let Some(file_id) = done else { return Ok(None) };
         if let Some(job_id) = self.fetch.job_id() {
             let file = PrintFile { job_id, file_id: Some(file_id), thumbnail_url: self.preview_url() };

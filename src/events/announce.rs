@@ -36,7 +36,7 @@ struct Logged<'j> {
     data: Subject<'j>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Subject<'j> {
     #[serde(borrow)]
     printer_id: Option<Cow<'j, str>>,
@@ -110,14 +110,18 @@ impl Announcer {
     }
 }
 
+/// What an event is about: the printer and the file, where it has them.
+fn subject(json: &str) -> Subject<'_> {
+    serde_json::from_str::<Logged<'_>>(json).map_or_else(|_| Subject::default(), |logged| logged.data)
+}
+
 /// One line for each event, for those who have set the level to debug.
 fn log_line(envelope: &Envelope) {
     let json = envelope.json();
-    let subject = serde_json::from_str::<Logged<'_>>(&json).map(|logged| logged.data);
-    let (printer, file) = subject.map_or((None, None), |subject| (subject.printer_id, subject.filename));
+    let Subject { printer_id, filename } = subject(&json);
     let seq = envelope.seq.map_or_else(|| "-".to_owned(), |seq| seq.to_string());
     let name = envelope.event.name();
-    match (printer.as_deref(), file.as_deref()) {
+    match (printer_id.as_deref(), filename.as_deref()) {
         (Some(printer), Some(file)) => {
             log::debug!(event_type = name, seq = seq.as_str(), printer_id = printer, filename = file; "event");
         }
@@ -126,5 +130,36 @@ fn log_line(envelope: &Envelope) {
         }
         (None, Some(file)) => log::debug!(event_type = name, seq = seq.as_str(), filename = file; "event"),
         (None, None) => log::debug!(event_type = name, seq = seq.as_str(); "event"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::RELEASE_FLOOR;
+    use crate::events::{FileDeleted, JobOnly};
+    use crate::model::{FileId, JobId, PrinterId};
+
+    #[test]
+    fn a_line_says_what_an_event_is_about() {
+        let clock = Clock::manual(RELEASE_FLOOR);
+        let of = |event| {
+            let json = Envelope::durable(1, clock.now(), None, None, event).json();
+            let Subject { printer_id, filename } = subject(&json);
+            (printer_id.map(Cow::into_owned), filename.map(Cow::into_owned))
+        };
+        let (file_id, filename) = (FileId(1), "W\u{fc}rfel \"1\".gcode".to_owned());
+        let deleted = FileDeleted { file_id, filename: filename.clone(), printer_id: Some(PrinterId(2)) };
+        assert_eq!(of(Event::FileDeleted(deleted)), (Some("p2".into()), Some(filename)));
+        assert_eq!(of(Event::JobUpdated(JobOnly { job_id: JobId(1) })), (None, None));
+    }
+
+    #[test]
+    fn everything_announced_is_counted_and_what_is_handled_is_remembered() {
+        let announcer = Announcer::new(EventBus::new(), 0, Clock::manual(RELEASE_FLOOR));
+        announcer.state(Event::JobUpdated(JobOnly { job_id: JobId(1) }), None);
+        assert_eq!(announcer.counts().all()["job_updated"].total, 1);
+        announcer.handle("test", 7).done();
+        assert_eq!(announcer.handlings().of(7).len(), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! The printers: drivers, one directory per vendor, and the registry of those that are watched.
 
 pub mod bambu;
+pub mod catalogue;
 pub mod driver;
 mod fields;
 pub mod prusalink;

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use printernizer::library::LibraryConfig;
 use serde_json::{Value, json};
+use simulator::bambu::{Content, Model, Source};
+use simulator::prusa;
 
 use crate::client::Seen;
+use crate::printers::{begin, manual, plan};
 use crate::service::{Service, Setup};
 
 fn watching(folder: &std::path::Path) -> Service {
@@ -93,4 +96,106 @@ fn wishes_are_answered() {
     service.call("POST", "/printers/p9/sync", None).error(404);
     service.call("POST", "/files/sync", None).error(400);
     assert_eq!(service.call("POST", "/files/sync?printer_id=local", None).error(409), "NO_WATCH_FOLDER");
+}
+
+/// The `files_discovered` of a printer, in order.
+fn discovered(seen: &[Seen]) -> Vec<Seen> {
+    seen.iter()
+        .filter(|seen| seen.name == "files_discovered" && seen.data()["printer_id"] == "p1")
+        .cloned()
+        .collect()
+}
+
+/// Asks for a look at the printer; what the `number`th look (from 1) showed.
+fn look(service: &Service, number: usize) -> Seen {
+    service.call("POST", "/printers/p1/sync", None).expect(202);
+    service.log.wait("a look", |seen| discovered(seen).get(number - 1).cloned())
+}
+
+#[test]
+fn a_printers_card_is_listed_compared_and_merged() {
+    let printer = manual(Model::P1s);
+    let files = printer.files();
+    files.put("/Würfel.gcode.3mf", Content::bytes(*b"one"));
+    files.put("/cache/b  c.gcode", Content::bytes(*b"three"));
+    files.put("/video.mp4", Content::bytes(*b"four"));
+    let service = Service::start();
+    service.watch(&printer);
+    let first = look(&service, 1);
+    assert!(first.id.is_some(), "it is durable");
+    let counts = |seen: &Seen| -> Vec<u64> {
+        let fields = ["total_found", "new_files", "existing_files", "removed_files"];
+        fields.iter().map(|field| seen.data()[*field].as_u64().unwrap()).collect()
+    };
+    assert_eq!((counts(&first), &first.data()["complete"]), (vec![2, 2, 0, 0], &json!(true)));
+    let again = look(&service, 2);
+    assert_eq!((counts(&again), again.id), (vec![2, 0, 2, 0], None), "nothing changed: a state event");
+    files.remove("/Würfel.gcode.3mf");
+    files.put("/cache/b  c.gcode", Content::bytes(*b"another one"));
+    files.put("/d.bgcode", Content::bytes(*b"d"));
+    let third = look(&service, 3);
+    assert_eq!(counts(&third), [2, 2, 0, 1]);
+    // Asked for, a printing printer is looked at, too.
+    begin(&printer, plan("Turm", Source::Lan));
+    let fourth = look(&service, 4);
+    assert_eq!(fourth.data()["complete"], true, "{}", fourth.text);
+    let events = service.journal();
+    let found: Vec<&Value> = events
+        .iter()
+        .filter(|event| event["event"] == "new_files_found")
+        .flat_map(|event| event["data"]["files"].as_array().unwrap())
+        .map(|file| &file["filename"])
+        .collect();
+    assert!(
+        found.contains(&&json!("Würfel.gcode.3mf")) && found.contains(&&json!("b  c.gcode")),
+        "{found:?}"
+    );
+    assert!(!found.contains(&&json!("video.mp4")));
+    // Every look of its own is one flow: what it showed, what was new, that it was merged.
+    let flow = first.json["flow"].clone();
+    let of_flow: Vec<&str> = events
+        .iter()
+        .filter(|event| event["flow"] == flow)
+        .map(|event| event["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(of_flow, ["files_discovered", "new_files_found", "file_sync_complete"]);
+    // A printer that cannot be reached takes nothing away.
+    drop(printer);
+    let gone = look(&service, 5);
+    assert_eq!((counts(&gone), &gone.data()["complete"]), (vec![0, 0, 0, 0], &json!(false)));
+    assert!(gone.id.is_none() && gone.data()["kind"].is_string(), "{}", gone.text);
+}
+
+#[test]
+fn a_prusas_storage_is_listed_folder_by_folder() {
+    for model in [prusa::Model::Mini, prusa::Model::Xl] {
+        let printer = crate::prusa::manual(model);
+        let service = Service::start();
+        let id = crate::prusa::watch(&service, &printer);
+        assert_eq!(id, "p1");
+        let first = look(&service, 1);
+        let data = first.data();
+        assert_eq!(
+            (&data["new_files"], &data["complete"]),
+            (&json!(2), &json!(true)),
+            "{model:?} {}",
+            first.text
+        );
+        let again = look(&service, 2);
+        assert_eq!(
+            (&again.data()["existing_files"], again.id),
+            (&json!(2), None),
+            "{model:?} {}",
+            again.text
+        );
+        let events = service.journal();
+        let found = events.iter().find(|event| event["event"] == "new_files_found").unwrap();
+        let names: Vec<&str> = found["data"]["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|file| file["filename"].as_str().unwrap())
+            .collect();
+        assert!(names.contains(&"Würfel groß.gcode"), "{model:?} {names:?}");
+    }
 }

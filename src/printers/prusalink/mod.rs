@@ -4,6 +4,7 @@
 //! There is no push: [`Session`] asks. Everything that a printer says is read field by field (`parse`), what it means is
 //! decided without input or output (`state`), and requests run on threads that are there only while one is under way.
 
+mod catalogue;
 pub mod fetch;
 pub mod files;
 mod parse;
@@ -11,6 +12,7 @@ pub mod session;
 mod state;
 mod words;
 
+pub use catalogue::catalogue;
 pub use session::{Memory, Session};
 
 use crate::model::ConnectionConfig;

@@ -1,37 +1,16 @@
 //! What lies on the printer's card: a listing of every folder where prints are, one session for all of them. Blocks.
 
 use crate::base::secret::Secret;
-use crate::model::Printer;
+use crate::model::{FetchKind, Printer};
 use crate::net::ftps::{Cancel, EntryKind, FtpsError, FtpsErrorKind, Options, Session, Times, Wanted};
 use crate::net::resolve::Resolver;
 use crate::net::tls::PeerPolicy;
+use crate::printers::catalogue::{Catalogue, Listed};
 
 use super::Family;
 
 /// The user name of every printer.
 const USER: &str = "bblp";
-
-/// A file on the card.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Its whole path, byte for byte.
-    pub path: Vec<u8>,
-    /// Its name.
-    pub name: String,
-    /// Bytes.
-    pub size: u64,
-}
-
-/// What a look at the card brought.
-#[derive(Debug, Default)]
-pub struct Catalogue {
-    /// Files, folder after folder.
-    pub files: Vec<Listed>,
-    /// Whether these are all.
-    pub complete: bool,
-    /// Why not, where something failed.
-    pub error: Option<FtpsError>,
-}
 
 /// Where prints lie, by family. Folders that a card does not have are empty.
 fn folders(family: Family) -> &'static [&'static str] {
@@ -40,6 +19,14 @@ fn folders(family: Family) -> &'static [&'static str] {
         Family::Unknown => &["/", "/cache", "/model"],
         Family::X1 | Family::H2 => &["/", "/cache"],
     }
+}
+
+/// What one session brought.
+#[derive(Default)]
+struct Look {
+    files: Vec<Listed>,
+    complete: bool,
+    error: Option<FtpsError>,
 }
 
 /// Looks into every folder. What was seen before something failed is answered too.
@@ -54,24 +41,23 @@ pub fn catalogue(printer: &Printer, resolver: &Resolver, cancel: &Cancel, files_
     let no_tls = first.error.as_ref().is_some_and(|error| error.kind == FtpsErrorKind::DataTls);
     // Some small servers promise to encrypt data and then cannot.
     if no_tls && wanted == Wanted::PrivateElseClear {
-        return look(printer, resolver, cancel, files_max, Wanted::Clear);
+        return told(look(printer, resolver, cancel, files_max, Wanted::Clear));
     }
-    first
+    told(first)
 }
 
-fn look(
-    printer: &Printer,
-    resolver: &Resolver,
-    cancel: &Cancel,
-    files_max: usize,
-    wanted: Wanted,
-) -> Catalogue {
-    let mut catalogue = Catalogue { complete: true, ..Catalogue::default() };
+fn told(look: Look) -> Catalogue {
+    let error = look.error.map(|error| (kind_of(&error.kind), error.message));
+    Catalogue { files: look.files, complete: look.complete, error }
+}
+
+fn look(printer: &Printer, resolver: &Resolver, cancel: &Cancel, files_max: usize, wanted: Wanted) -> Look {
+    let mut catalogue = Look { complete: true, ..Look::default() };
     let family = printer.connection.serial.as_deref().map_or(Family::Unknown, Family::of_serial);
     let session = open(printer, resolver, cancel, wanted);
     let mut session = match session {
         Ok(session) => session,
-        Err(error) => return Catalogue { error: Some(error), ..Catalogue::default() },
+        Err(error) => return Look { error: Some(error), ..Look::default() },
     };
     for folder in folders(family) {
         match session.list(folder.as_bytes()) {
@@ -88,7 +74,8 @@ fn look(
                     catalogue.files.push(Listed {
                         path,
                         name: entry.name.text().to_owned(),
-                        size: entry.size,
+                        size: Some(entry.size),
+                        mark: None,
                     });
                 }
             }
@@ -137,4 +124,23 @@ fn open(
         ..Options::new(address)
     };
     Session::open(options, cancel.clone())
+}
+
+/// The contract's kind for what went wrong at a printer's storage.
+fn kind_of(kind: &FtpsErrorKind) -> FetchKind {
+    use FtpsErrorKind as K;
+    match kind {
+        K::Unreachable | K::Refused => FetchKind::PrinterOffline,
+        K::KeyChanged | K::WrongName { .. } | K::LoginRefused => FetchKind::Auth,
+        K::Silent | K::Stalled => FetchKind::Stalled,
+        K::Cancelled => FetchKind::Cancelled,
+        K::NotFound => FetchKind::NotOnStorage,
+        K::Closing
+        | K::NoDataConnection
+        | K::ReuseRequired
+        | K::FileBusy
+        | K::NotPermitted
+        | K::Unsupported => FetchKind::Refused,
+        _ => FetchKind::Interrupted,
+    }
 }

@@ -24,7 +24,7 @@ mod print;
 #[cfg(test)]
 mod tests;
 
-pub use catalogue::{Catalogue, Listed, catalogue};
+pub use catalogue::catalogue;
 pub use fold::is_same_title;
 pub use names::{FOLDERS_MAX, Fit, PROBES_MAX};
 pub use plan::{Action, Failure, Found, Input, ROUNDS_S, Reason, Search, StorageHint, Trouble};
