@@ -390,5 +390,10 @@ fn library_1() {
         source_count: 3,
         added_at: Timestamp(1_793_491_200_000),
     };
-    pinned(&entry, "abababababababababababababababababababababababababababababababab", "TO BE PINNED");
+    pinned(
+        &entry,
+        "abababababababababababababababababababababababababababababababab",
+        "010b57c3bc7266656c2e336d66ac0280a0bfc6b26809030302000b57c3bc7266656c2e336d660180a0bfc6b2680003035031\
+         5305622e336d660280a0bfc6b26801056c6f63616c05632e336d660380a0bfc6b268",
+    );
 }
