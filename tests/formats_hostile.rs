@@ -15,7 +15,7 @@ use peak_alloc::PeakAlloc;
 use printernizer::base::clock::Clock;
 use printernizer::formats::forward::Tap;
 use printernizer::formats::verify::{Progress, Verifier};
-use printernizer::formats::{Kind, Options, PlateHint, inspect_reader, renditions};
+use printernizer::formats::{Kind, Options, PlateHint, inspect_reader, plates, renditions};
 
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
@@ -78,6 +78,7 @@ fn read(bytes: &[u8]) -> Vec<Kind> {
     let mut kinds: Vec<Kind> =
         answer.warnings.iter().chain(&answer.error).map(|failure| failure.kind).collect();
     kinds.extend(renditions(&mut Cursor::new(bytes), &answer).err().map(|failure| failure.kind));
+    let _ = plates(&mut Cursor::new(bytes));
     let mut tap = Tap::new(PlateHint::default());
     for chunk in bytes.chunks(16 * 1024) {
         if tap.is_finished() {

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use printernizer_fuzz::formats::forward::Tap;
 use printernizer_fuzz::formats::verify::{Progress, Verifier};
-use printernizer_fuzz::formats::{Options, PlateHint, inspect_reader, picture, renditions};
+use printernizer_fuzz::formats::{Options, PlateHint, inspect_reader, picture, plates, renditions};
 
 /// The first byte of the input chooses the sizes of pieces, so that borders are hit at many places.
 pub fn read(bytes: &[u8]) {
@@ -18,6 +18,7 @@ pub fn read(bytes: &[u8]) {
         }
     }
     let _ = renditions(&mut Cursor::new(bytes), &answer);
+    let _ = plates(&mut Cursor::new(bytes));
     let mut tap = Tap::new(PlateHint { index: Some(1), gcode_file: None });
     for chunk in bytes.chunks(piece) {
         tap.push(chunk);

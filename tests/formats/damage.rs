@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use printernizer::formats::forward::Tap;
 use printernizer::formats::verify::{Progress, Verifier};
-use printernizer::formats::{Inspection, PlateHint, renditions};
+use printernizer::formats::{Inspection, PlateHint, plates, renditions};
 
 use crate::files::archive::{packed, slice_info, stored, zip};
 use crate::files::blocks::{Packing, Writer};
@@ -56,6 +56,7 @@ fn read(bytes: &[u8]) -> Inspection {
     let answer = inspect(bytes);
     serde_json::to_string(&answer).unwrap();
     let _ = renditions(&mut Cursor::new(bytes), &answer);
+    let _ = plates(&mut Cursor::new(bytes));
     let mut tap = Tap::new(PlateHint::default());
     bytes.chunks(97).for_each(|chunk| {
         tap.push(chunk);
