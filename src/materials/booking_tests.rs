@@ -135,11 +135,11 @@ impl Shop {
     }
 
     fn learn(&self, metadata: &'static str) {
-        self.write(move |txn| learn(txn, FILE, None, metadata, None));
+        self.write(move |txn| learn(txn, FILE, None, metadata, None).map(drop));
     }
 
     fn settle(&self, id: JobId) {
-        self.write(move |txn| settle(txn, id, None));
+        self.write(move |txn| settle(txn, id, None).map(drop));
     }
 
     fn left(&self) -> [Mass; 2] {

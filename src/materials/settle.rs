@@ -19,6 +19,19 @@ use crate::store::{Read as _, StoreError, Txn};
 /// not come after that many prints does not come by itself.
 pub const WAITING_MAX: usize = 200;
 
+/// What came of looking at a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// There is nothing to book, or it was booked before.
+    Nothing,
+    /// Its file's figures have not come.
+    Waits,
+    /// It was booked.
+    Booked,
+    /// It is offered to the user.
+    Offered,
+}
+
 /// The flow of a print.
 fn flow_of(job: JobId) -> Flow {
     Flow::new(&format!("print-{job}"))
@@ -29,15 +42,16 @@ fn flow_of(job: JobId) -> Flow {
 ///
 /// # Errors
 /// What the store meets.
-pub fn settle(txn: &mut Txn<'_>, id: JobId, cause: Option<u64>) -> Result<(), MaterialError> {
+pub fn settle(txn: &mut Txn<'_>, id: JobId, cause: Option<u64>) -> Result<Settled, MaterialError> {
     let Some(mut job) = txn.job(id)?.filter(|job| job.material.booking == Booking::Pending) else {
-        return Ok(());
+        return Ok(Settled::Nothing);
     };
     if job.material.uses.is_none() {
         job.material.uses = known_uses(txn, &job)?;
     }
     let Some(uses) = job.used() else {
-        return make_room(txn);
+        make_room(txn)?;
+        return Ok(Settled::Waits);
     };
     let cause = cause.or(job.material.ended_seq);
     let because = Because { flow: Some(flow_of(id)), cause };
@@ -72,10 +86,11 @@ pub fn settle(txn: &mut Txn<'_>, id: JobId, cause: Option<u64>) -> Result<(), Ma
         // What the job used, or that a person is asked, was not part of its end.
         txn.emit(Event::JobUpdated(JobOnly { job_id: id }), because.flow.as_ref(), because.cause);
     }
-    Ok(())
+    Ok(if booked { Settled::Booked } else { Settled::Offered })
 }
 
-/// Figures of a file have come: notes them with its jobs that are on or still to be booked, and books what is due.
+/// Figures of a file have come: notes them with its jobs that are on or still to be booked, and books what is due. Answers
+/// how many jobs they are of.
 ///
 /// # Errors
 /// What the store meets.
@@ -85,19 +100,21 @@ pub fn learn(
     plate: Option<u32>,
     metadata: &str,
     cause: Option<u64>,
-) -> Result<(), MaterialError> {
+) -> Result<usize, MaterialError> {
     let Some(uses) = usage::uses_of(metadata) else { return give_up(txn, file, plate, cause) };
-    for mut job in concerned(txn, file, plate)? {
+    let jobs = concerned(txn, file, plate)?;
+    let count = jobs.len();
+    for mut job in jobs {
         if job.material.uses.as_ref() != Some(&uses) {
             job.material.uses = Some(uses.clone());
             txn.put_job(&job)?;
         }
         settle(txn, job.id, cause)?;
     }
-    Ok(())
+    Ok(count)
 }
 
-/// The figures of a file will not come: its jobs that wait for them are offered to the user.
+/// The figures of a file will not come: its jobs that wait for them are offered to the user. Answers how many.
 ///
 /// # Errors
 /// What the store meets.
@@ -106,13 +123,15 @@ pub fn give_up(
     file: FileId,
     plate: Option<u32>,
     cause: Option<u64>,
-) -> Result<(), MaterialError> {
+) -> Result<usize, MaterialError> {
+    let mut count = 0;
     for job in concerned(txn, file, plate)? {
         if job.material.booking == Booking::Pending && job.material.uses.is_none() {
             offer(txn, job, cause)?;
+            count += 1;
         }
     }
-    Ok(())
+    Ok(count)
 }
 
 /// Notes that a person has booked something for a job, or undone it. A job that is over and waited for a person does so no

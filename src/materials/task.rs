@@ -5,11 +5,16 @@
 //! loses nothing.
 
 use super::MaterialError;
-use super::settle;
+use super::settle::{self, Settled};
+use crate::base::handling::Handling;
 use crate::base::task::{TaskContext, TaskResult, Wake};
 use crate::bus::MustError;
 use crate::events::{Announcer, Envelope, Event};
+use crate::model::Booking;
 use crate::store::{Read as _, Store};
+
+/// Its name among the subscribers.
+const NAME: &str = "materials";
 
 /// What the task needs.
 #[derive(Clone)]
@@ -26,7 +31,7 @@ pub struct Deps {
 /// When the store cannot commit, or there is no place for a subscriber; the supervisor starts it again.
 pub async fn run(context: TaskContext, deps: Deps) -> TaskResult {
     let begin = deps.announcer.newest();
-    let mut events = deps.announcer.bus().subscribe_must("materials", begin, deps.store.clone())?;
+    let mut events = deps.announcer.bus().subscribe_must(NAME, begin, deps.store.clone())?;
     settle_all(&context, &deps).await?;
     loop {
         match context.wait(events.recv()).await {
@@ -49,32 +54,67 @@ async fn settle_all(context: &TaskContext, deps: &Deps) -> Result<(), MaterialEr
 }
 
 async fn handle(deps: &Deps, envelope: &Envelope) -> Result<(), MaterialError> {
-    let cause = envelope.seq;
+    let Some(seq) = envelope.seq else { return Ok(()) };
+    let cause = Some(seq);
     match &envelope.event {
         Event::JobCompleted(over) => {
-            let id = over.job_id;
-            deps.store.write(move |txn| settle::settle(txn, id, cause)).await
+            let (id, handling) = (over.job_id, deps.announcer.handle(NAME, seq));
+            let settled = deps.store.write(move |txn| settle::settle(txn, id, cause)).await;
+            end(handling, settled, |settled| words(*settled))
         }
         // A job may be linked to a file whose figures are known already.
         Event::JobUpdated(changed) => {
             let id = changed.job_id;
-            let waits = deps.store.read(move |view| view.job(id)).await.is_ok_and(|job| {
-                job.is_some_and(|job| job.material.booking == crate::model::Booking::Pending)
-            });
-            if waits {
-                deps.store.write(move |txn| settle::settle(txn, id, cause)).await?;
+            let job = deps.store.read(move |view| view.job(id)).await;
+            if job.is_ok_and(|job| job.is_some_and(|job| job.material.booking == Booking::Pending)) {
+                let handling = deps.announcer.handle(NAME, seq);
+                let settled = deps.store.write(move |txn| settle::settle(txn, id, cause)).await;
+                return end(handling, settled, |settled| words(*settled));
             }
             Ok(())
         }
         Event::FileMetadataExtracted(figures) => {
             let (file, plate) = (figures.file_id, figures.plate);
-            let metadata = figures.metadata.to_string();
-            deps.store.write(move |txn| settle::learn(txn, file, plate, &metadata, cause)).await
+            let (metadata, handling) = (figures.metadata.to_string(), deps.announcer.handle(NAME, seq));
+            let jobs = deps.store.write(move |txn| settle::learn(txn, file, plate, &metadata, cause)).await;
+            end(handling, jobs, |jobs| (*jobs > 0).then_some("noted with its job"))
         }
         Event::MetadataExtractionFailed(failed) => {
-            let file = failed.file_id;
-            deps.store.write(move |txn| settle::give_up(txn, file, None, cause)).await
+            let (file, handling) = (failed.file_id, deps.announcer.handle(NAME, seq));
+            let jobs = deps.store.write(move |txn| settle::give_up(txn, file, None, cause)).await;
+            end(handling, jobs, |jobs| (*jobs > 0).then_some("its job is offered to the user"))
         }
         _ => Ok(()),
+    }
+}
+
+/// What came of a job, in words for the trace; `None` where there was nothing to do.
+fn words(settled: Settled) -> Option<&'static str> {
+    match settled {
+        Settled::Nothing => None,
+        Settled::Waits => Some("waits for the file's figures"),
+        Settled::Booked => Some("booked"),
+        Settled::Offered => Some("offered to the user"),
+    }
+}
+
+/// Ends the handling with what came of it.
+fn end<T>(
+    handling: Handling,
+    result: Result<T, MaterialError>,
+    words: impl FnOnce(&T) -> Option<&'static str>,
+) -> Result<(), MaterialError> {
+    match result {
+        Ok(done) => {
+            match words(&done) {
+                Some(words) => handling.done_with(words),
+                None => handling.skipped("nothing to book"),
+            }
+            Ok(())
+        }
+        Err(error) => {
+            handling.failed("the records cannot be written");
+            Err(error)
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! Spools over HTTP: what is entered, taken, put into slots, and said about it.
 
 use serde_json::{Value, json};
-use simulator::bambu::{Model, Source};
+use simulator::bambu::{Command, Model, Outcome, PrintPlan, Source};
 
 use crate::contract;
-use crate::printers::{advance, begin, manual, plan};
+use crate::printers::{advance, advance_slowly, begin, manual, order, plan};
 use crate::service::{Service, Setup};
 
 fn spool(weight: f64) -> Value {
@@ -291,4 +291,65 @@ fn five_hundred_spools_are_listed_by_pages() {
     assert!(stats.body.len() < 32 * 1024, "{}", stats.body.len());
     assert_eq!(stats.json()["total_spools"], 500);
     assert_eq!(stats.json()["by_brand"].as_array().unwrap().len(), 101, "100 names and the rest");
+}
+
+#[test]
+fn a_print_is_booked_on_the_spool_it_was_printed_from() {
+    let printer = manual(Model::P1s);
+    let service = Service::start();
+    let id = service.watch(&printer);
+    let spools = [0, 2].map(|slot| {
+        let (spool, _) = enter(&service, json!({"material_type": "PLA", "weight": 1}));
+        let path = format!("/printers/{id}/slots/{slot}");
+        service.call("PUT", &path, Some(json!({ "material_id": spool }))).expect(200);
+        spool
+    });
+    let mut left = 1000.0;
+    for (number, (outcome, share)) in
+        [(Outcome::Finished, 1.0), (Outcome::CancelledAt(40), 0.4)].iter().enumerate()
+    {
+        let plan =
+            PrintPlan { trays: vec![2], outcome: *outcome, ..plan(&format!("Cube {number}"), Source::Lan) };
+        begin(&printer, plan);
+        let figures = service.log.wait("the file's figures", |frames| {
+            frames.iter().filter(|seen| seen.name == "file_metadata_extracted").nth(number).cloned()
+        });
+        let whole = figures.data()["metadata"]["filament_used_g"].as_f64().unwrap();
+        advance_slowly(&printer, 1_200.0);
+        let job = format!("j{}", number + 1);
+        let update = service.log.first("the booking", |seen| {
+            seen.name == "material_updated" && seen.json["flow"] == format!("print-{job}")
+        });
+        let events = service.journal();
+        contract::check(&events);
+        let completed = events
+            .iter()
+            .find(|event| event["event"] == "job_completed" && event["data"]["job_id"] == job)
+            .unwrap();
+        assert_eq!(update.json["cause"], completed["seq"], "{update:?}");
+        let used = completed["data"]["material_used_g"].as_f64().unwrap();
+        assert!((used - whole * share).abs() < whole * 0.011, "{used} of {whole}");
+        left -= used;
+        let material = &update.data()["material"];
+        assert_eq!((&material["id"], &material["slot"]), (&json!(spools[1]), &json!(2)));
+        assert!((material["remaining_weight_g"].as_f64().unwrap() - left).abs() < 0.001, "{material}");
+        let trace = service.get(&format!("/events/trace/{}", completed["seq"])).to_string();
+        assert!(
+            trace.contains("\"subscriber\":\"materials\"") && trace.contains("\"note\":\"booked\""),
+            "{trace}"
+        );
+        let view = service.get(&format!("/jobs/{job}"));
+        assert_eq!((&view["booking"], &view["material_used_g"]), (&json!("booked"), &json!(used)), "{view}");
+        let history = service.get(&format!("/materials/consumption/history?job_id={job}"));
+        let booking = &history["items"][0];
+        assert_eq!(
+            (&history["total_count"], &booking["auto"], &booking["slot"]),
+            (&json!(1), &json!(true), &json!(2))
+        );
+        order(&printer, Command::Reset);
+        service.until(&id, "it rests", |view| view["status"] == "idle");
+    }
+    assert_eq!(service.get(&format!("/materials/{}", spools[0]))["remaining_weight_g"], 1000.0);
+    let stats = service.get("/jobs/statistics");
+    assert!((stats["total"]["material_used_g"].as_f64().unwrap() - (1000.0 - left)).abs() < 0.001, "{stats}");
 }
