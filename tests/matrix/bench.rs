@@ -22,8 +22,8 @@ const STEP: Duration = Duration::from_millis(500);
 const SMALL_STEP: Duration = Duration::from_millis(100);
 /// Real time for the tasks after each step.
 const BREATH: Duration = Duration::from_millis(5);
-/// Numbers of the witnesses; those of the subjects are below.
-const WITNESSES: usize = 9;
+/// Numbers of the witnesses; those of the subjects are below. A multiple of three is a P1S.
+const WITNESSES: usize = 30;
 
 /// Whether files of Prusa printers are fetched.
 pub const PRUSA_FILES: bool = false;
