@@ -198,7 +198,9 @@ fn files(
     for event in named(story, "file_download_failed") {
         *figures.failed_rounds.entry(text(&event["data"], "kind").to_owned()).or_default() += 1;
     }
-    figures.given_up =
-        named(story, "auto_download_failed").filter(|event| event["data"]["retry"] == "none").count();
-    assert_eq!(figures.given_up, 0, "a file that lies on its printer was given up");
+    for event in named(story, "auto_download_failed").filter(|event| event["data"]["retry"] == "none") {
+        figures.given_up += 1;
+        let serial = &printers[text(&event["data"], "printer_id")];
+        assert!(!fleet.is_fetched_from(serial), "a file that lies on its printer was given up: {event}");
+    }
 }

@@ -23,6 +23,8 @@ const PRUSA_FACTOR: f64 = 45.0;
 const LOOK: Duration = Duration::from_millis(150);
 /// Looks at an ended print before the next one: somebody takes it off the plate.
 const REST_LOOKS: u32 = 8;
+/// Whether files of Prusa printers are fetched.
+const PRUSA_FILES: bool = false;
 /// Every so many-th print is cancelled.
 const CANCEL_EVERY: u32 = 5;
 const PASSWORD: &str = "pw-of-a-printer";
@@ -170,6 +172,12 @@ impl Fleet {
     /// The bytes that the printer with this serial number has under this name.
     pub fn content(&self, serial: &str, filename: &str) -> Option<Vec<u8>> {
         self.machines.iter().find(|machine| machine.serial() == serial)?.content(filename)
+    }
+
+    /// Whether files are fetched from the printer with this serial number.
+    pub fn is_fetched_from(&self, serial: &str) -> bool {
+        let of = self.machines.iter().find(|machine| machine.serial() == serial);
+        PRUSA_FILES || matches!(of, Some(Machine::Bambu(_)))
     }
 
     /// Keeps the printers busy until told to stop, then lets every print come to its end.

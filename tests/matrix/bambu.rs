@@ -43,7 +43,11 @@ fn cutting(
 
 pub fn rows() -> Vec<Row> {
     let mut rows = vec![
-        lasting("silence: asleep", |f| f.silence = Silence::Asleep, Borne, Borne),
+        Row {
+            // Until it is asked, after a minute.
+            speaks: false,
+            ..lasting("silence: asleep", |f| f.silence = Silence::Asleep, Borne, Borne)
+        },
         lasting("silence: mute", |f| f.silence = Silence::Mute, Fails("", "silent"), Fails("silent", "silent")),
         lasting("silence: dead", |f| f.silence = Silence::Dead, Fails("", "silent"), Fails("silent", "silent")),
         lasting("half dead", |f| f.half_dead = true, Borne, Borne),

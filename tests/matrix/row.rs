@@ -95,6 +95,8 @@ pub struct Row {
     pub help: &'static str,
     /// The end of a print that was on, where the fault decides it.
     pub ends: Option<&'static str>,
+    /// Whether the printers speak as usual while the fault is borne.
+    pub speaks: bool,
 }
 
 impl Row {
@@ -106,7 +108,7 @@ impl Row {
         running: Effect,
     ) -> Row {
         let (name, inject) = (name.into(), Box::new(inject));
-        Row { family, name, inject, undo: |_| {}, connecting, running, help: "connect", ends: None }
+        Row { family, name, inject, undo: |_| {}, connecting, running, help: "connect", ends: None, speaks: true }
     }
 
     fn effect(&self, phase: Phase) -> Effect {
@@ -210,7 +212,7 @@ impl Row {
             }
             bench.witnesses_start();
             let borne: Vec<&Watched> =
-                if self.running == Effect::Borne { running(subjects).collect() } else { Vec::new() };
+                if self.running == Effect::Borne && self.speaks { running(subjects).collect() } else { Vec::new() };
             let others: Vec<&Watched> = subjects
                 .iter()
                 .map(|(_, subject)| subject)
@@ -300,7 +302,10 @@ impl Row {
         }
         let everybody: Vec<&Watched> = subjects.iter().map(|(_, subject)| subject).collect();
         let back = || everybody.iter().all(|one| bench.view(one)["connection"]["status"] == "monitoring");
-        if !bench.tick_until(BACK, &[], &everybody, back) {
+        // An attempt that is under way ends at its deadline, which is real time.
+        let deadline = Deadline::new();
+        while !bench.tick_until(BACK, &[], &everybody, back) && !deadline.left().is_zero() {}
+        if !back() {
             for (phase, subject) in subjects {
                 let view = bench.view(subject);
                 if view["connection"]["status"] != "monitoring" {
@@ -354,7 +359,10 @@ impl Row {
                     .iter()
                     .map(|job| json!([job["job_name"], job["status"], job["file_id"], job["error"]]))
                     .collect();
-                bench.problem(format!("{phase:?}: expected one job that is {expected} with its file: {of_job:?}"));
+                let files = downloads(&bench.events(subject, 0));
+                bench.problem(format!(
+                    "{phase:?}: expected one job that is {expected} with its file: {of_job:?}; {files:?}"
+                ));
             }
         }
         bench.witnesses_are_undisturbed(from);
@@ -368,6 +376,18 @@ impl Row {
 /// The printers that are connected before the fault.
 fn running(subjects: &[(Phase, Watched)]) -> impl Iterator<Item = &Watched> {
     subjects.iter().filter(|(phase, _)| *phase != Phase::Connecting).map(|(_, subject)| subject)
+}
+
+/// The story of a download in words, for a failure's message.
+fn downloads(events: &[Value]) -> Vec<String> {
+    events
+        .iter()
+        .filter(|event| event["event"].as_str().unwrap().contains("_download_"))
+        .map(|event| {
+            let data = &event["data"];
+            format!("{} {} {} {} {}", event["event"], data["kind"], data["retry"], data["retry_in_s"], data["error"])
+        })
+        .collect()
 }
 
 /// The story of a connection in words, for a failure's message.
