@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::client::Deadline;
+use crate::client::{Deadline, Seen};
 use crate::contract;
 use crate::machine::{Family, Machine};
 use crate::service::{Service, Setup};
@@ -86,9 +86,11 @@ impl Bench {
 
     /// The durable events of a printer from place `from` of the listener's frames on.
     pub fn events(&self, of: &Watched, from: usize) -> Vec<Value> {
-        let all = self.service.log.all();
-        let own = all.into_iter().skip(from).filter(|seen| seen.id.is_some() && seen.is_of(&of.id));
-        own.map(|seen| seen.json).collect()
+        let own = |frames: &[Seen]| {
+            let durable = frames.iter().skip(from).filter(|seen| seen.id.is_some() && seen.is_of(&of.id));
+            Some(durable.map(|seen| seen.json.clone()).collect())
+        };
+        self.service.log.wait("nothing", own)
     }
 
     /// Places of frames start here from now on.

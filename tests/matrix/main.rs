@@ -35,6 +35,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use printernizer::base::clock::Clock;
 use resources::Held;
 use row::{Phase, Row};
 
@@ -122,7 +123,9 @@ fn every_fault_in_every_phase_is_told_and_passes() {
     let (next, cells) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let run = || {
         while let Some(work) = work.get(next.fetch_add(1, Ordering::SeqCst)) {
+            let began = Clock::system().now().mono;
             let found = work.run();
+            println!("{} took {:?}", work.name(), Clock::system().now().mono.since(began));
             let count = match work {
                 Work::Row(row) => row.cells().iter().filter(|cell| *cell != "-").count(),
                 Work::Step(step) => step.cells.len(),

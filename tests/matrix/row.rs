@@ -20,6 +20,9 @@ const BACK: u32 = 12;
 /// Bytes of the file that is on its way when the fault strikes, and how fast it comes.
 const SLOW_FILE: (u64, u64) = (300_000, 25_000);
 
+/// What is printed; one of the garbages is this name with broken characters.
+const NAME: &str = "Würfel";
+
 /// What the printer is at when the fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -161,9 +164,9 @@ impl Row {
                 if let Machine::Bambu(printer) = machine {
                     printer.change_faults(|faults| faults.ftps.rate = SLOW_FILE.1).unwrap();
                 }
-                machine.start_sized("Teil", SLOW_FILE.0);
+                machine.start_sized(NAME, SLOW_FILE.0);
             } else if phase.prints() {
-                machine.start("Teil");
+                machine.start(NAME);
             }
             match (phase, self.family) {
                 (Phase::Connecting | Phase::Idle, _) => {}
