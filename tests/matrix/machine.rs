@@ -1,7 +1,11 @@
 //! One simulated printer of either family, as the matrix needs it: every report and every second is the test's doing.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use serde_json::{Value, json};
-use simulator::bambu::ftps::FilePlan;
+use simulator::archive::Recipe;
+use simulator::bambu::ftps::{Content, FilePlan};
 use simulator::{bambu, prusa};
 
 /// The access code of every Bambu Lab printer here.
@@ -14,6 +18,30 @@ const FILE_BYTES: u64 = 60_000;
 const PRINT_SECONDS: f64 = 600.0;
 /// Enough for every print here to end.
 const REST_SECONDS: f64 = 900.0;
+
+/// The file of a printer's prints, made once in this process: a printer that draws pictures while it is asked for a size
+/// looks like one that hangs.
+fn archive(serial: &str, size: u64) -> Content {
+    static MADE: Mutex<BTreeMap<(String, u64), Content>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let make = || {
+        let recipe = Recipe {
+            name: serial.to_owned(),
+            printer: "Bambu Lab P1S".into(),
+            model_id: "C12".into(),
+            plates: vec![1],
+            plate: 1,
+            layers: 20,
+            print_seconds: 600,
+            calibration_seconds: 60,
+            filaments: Vec::new(),
+            size,
+            seed: serial.bytes().map(u64::from).sum(),
+        };
+        Content::bytes(recipe.archive())
+    };
+    made.entry((serial.to_owned(), size)).or_insert_with(make).clone()
+}
 
 /// A family of printers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +124,7 @@ impl Machine {
                 let plan = bambu::PrintPlan {
                     name: name.to_owned(),
                     source: bambu::Source::Lan,
-                    file: FilePlan { size: bytes, ..FilePlan::default() },
+                    file: FilePlan { content: Some(archive(printer.serial(), bytes)), ..FilePlan::default() },
                     layers: 20,
                     calibration_seconds: 60.0,
                     print_seconds: PRINT_SECONDS,
