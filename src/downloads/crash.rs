@@ -17,11 +17,11 @@ use crate::events::{
 use crate::jobs::record::{Transition, apply, flow_of};
 use crate::materials::booking::{self, Take};
 use crate::materials::{Because, MaterialError, shelf};
+use crate::model::file::{Outcome, Picture, Pictures, Work};
 use crate::model::status::{Observation, Print, PrinterState, PrinterStatus};
 use crate::model::{
     Checksum, ConnectionConfig, Consumption, Content, Fetch, FetchKind, FetchState, Figures, FileRecord, Job,
-    JobId, JobStatus, Mass, Material, MaterialId, Outcome, Picture, Pictures, Printer, PrinterId, PrinterType,
-    Share, Start, Work,
+    JobId, JobStatus, Mass, Material, MaterialId, Printer, PrinterId, PrinterType, Share, Start,
 };
 use crate::store::tests::disk::{Disk, Fate, Operation, each_crash};
 use crate::store::tests::scratch;

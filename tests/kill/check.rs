@@ -26,6 +26,8 @@ pub struct Figures {
     pub prints: usize,
     pub unseen: usize,
     pub jobs: BTreeMap<String, usize>,
+    /// Prints whose end nobody saw.
+    pub unknown: Vec<String>,
     pub triggered: usize,
     pub fetched: usize,
     pub resumed: usize,
@@ -148,6 +150,9 @@ fn jobs(
         let truth = if print.cancelled { "cancelled" } else { "completed" };
         assert!(end == truth || end == "unknown", "{} is {end} and was {truth}: {print:?}", jobs[0]);
         *figures.jobs.entry(end.to_owned()).or_default() += 1;
+        if end == "unknown" {
+            figures.unknown.push(format!("{} of {}: {truth}", print.name, print.serial));
+        }
     }
     assert!(of_print.is_empty(), "jobs without a print: {of_print:?}");
 }

@@ -21,8 +21,8 @@ const BAMBU_FACTOR: f64 = 80.0;
 const PRUSA_FACTOR: f64 = 45.0;
 /// Between two looks at the printers.
 const LOOK: Duration = Duration::from_millis(150);
-/// Looks at an ended print before the next one: somebody takes it off the plate.
-const REST_LOOKS: u32 = 8;
+/// Looks at an ended print before the next one: somebody takes it off the plate. Longer than the service is ever away.
+const REST_LOOKS: u32 = 25;
 /// Whether files of Prusa printers are fetched.
 const PRUSA_FILES: bool = false;
 /// Every so many-th print is cancelled.
