@@ -12,7 +12,8 @@ use super::record;
 use super::worker::Arrived;
 use crate::base::clock::{Clock, RELEASE_FLOOR};
 use crate::events::{
-    Envelope, Event, FileMetadataExtracted, FileThumbnailsProcessed, PrinterRef, ThumbnailSet, ThumbnailSource,
+    Envelope, Event, FileMetadataExtracted, FileThumbnailsProcessed, PrinterRef, ThumbnailSet,
+    ThumbnailSource,
 };
 use crate::jobs::record::{Transition, apply, flow_of};
 use crate::materials::booking::{self, Take};
@@ -68,7 +69,9 @@ fn shows(txn: &mut Txn<'_>, status: PrinterStatus, progress: Option<u8>) -> Resu
         Print::default()
     } else {
         let name = Some("Würfel".to_owned());
-        Print { key: Some("task-77".into()), name, file: Some("Würfel.gcode.3mf".into()), ..Print::default() }
+        Print {
+            key: Some("task-77".into()), name, file: Some("Würfel.gcode.3mf".into()), ..Print::default()
+        }
     };
     let running = matches!(status, PrinterStatus::Printing | PrinterStatus::Paused);
     let seen = Observation { status, running, print, progress, ..Observation::default() };

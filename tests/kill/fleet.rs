@@ -23,8 +23,6 @@ const PRUSA_FACTOR: f64 = 45.0;
 const LOOK: Duration = Duration::from_millis(150);
 /// Looks at an ended print before the next one: somebody takes it off the plate. Longer than the service is ever away.
 const REST_LOOKS: u32 = 25;
-/// Whether files of Prusa printers are fetched.
-const PRUSA_FILES: bool = false;
 /// Every so many-th print is cancelled.
 const CANCEL_EVERY: u32 = 5;
 const PASSWORD: &str = "pw-of-a-printer";
@@ -119,9 +117,11 @@ impl Machine {
     fn content(&self, filename: &str) -> Option<Vec<u8>> {
         match self {
             Machine::Bambu(printer) => {
-                let path = printer.files().paths().into_iter().find(|path| {
-                    path.rsplit('/').next() == Some(filename)
-                })?;
+                let path = printer
+                    .files()
+                    .paths()
+                    .into_iter()
+                    .find(|path| path.rsplit('/').next() == Some(filename))?;
                 Some(printer.files().get(&path)?.bytes().to_vec())
             }
             Machine::Prusa(printer) => printer.content(filename).map(|bytes| bytes.to_vec()),
@@ -172,12 +172,6 @@ impl Fleet {
     /// The bytes that the printer with this serial number has under this name.
     pub fn content(&self, serial: &str, filename: &str) -> Option<Vec<u8>> {
         self.machines.iter().find(|machine| machine.serial() == serial)?.content(filename)
-    }
-
-    /// Whether files are fetched from the printer with this serial number.
-    pub fn is_fetched_from(&self, serial: &str) -> bool {
-        let of = self.machines.iter().find(|machine| machine.serial() == serial);
-        PRUSA_FILES || matches!(of, Some(Machine::Bambu(_)))
     }
 
     /// Keeps the printers busy until told to stop, then lets every print come to its end.

@@ -48,8 +48,18 @@ pub fn rows() -> Vec<Row> {
             speaks: false,
             ..lasting("silence: asleep", |f| f.silence = Silence::Asleep, Borne, Borne)
         },
-        lasting("silence: mute", |f| f.silence = Silence::Mute, Fails("", "silent"), Fails("silent", "silent")),
-        lasting("silence: dead", |f| f.silence = Silence::Dead, Fails("", "silent"), Fails("silent", "silent")),
+        lasting(
+            "silence: mute",
+            |f| f.silence = Silence::Mute,
+            Fails("", "silent"),
+            Fails("silent", "silent"),
+        ),
+        lasting(
+            "silence: dead",
+            |f| f.silence = Silence::Dead,
+            Fails("", "silent"),
+            Fails("silent", "silent"),
+        ),
         lasting("half dead", |f| f.half_dead = true, Borne, Borne),
         lasting("acknowledgements are lost", |f| f.lose_acknowledgements = true, Borne, Borne),
         cutting(

@@ -4,7 +4,7 @@
 //! that are given are asked once and their answers taken, and so do the witnesses: a witness that is not heard in a tick
 //! is a failure. No printer is late because the machine is: the clock stands while an answer is on its way.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -27,9 +27,6 @@ const SMALL_BREATH: Duration = Duration::from_millis(50);
 /// Numbers of the witnesses; those of the subjects are below. A multiple of three is a P1S.
 const WITNESSES: usize = 30;
 
-/// Whether files of Prusa printers are fetched.
-pub const PRUSA_FILES: bool = false;
-
 /// A printer and its id in the service.
 pub struct Watched {
     pub machine: Machine,
@@ -40,7 +37,9 @@ pub struct Watched {
 pub struct Bench {
     pub service: Service,
     witnesses: Vec<Watched>,
-    /// Where the witnesses' story began that is to be without a disturbance.
+    /// Real time for the tasks after each step of the clock.
+    pub breath: Cell<Duration>,
+    /// What was not as it has to be.
     pub problems: RefCell<Vec<String>>,
 }
 
@@ -58,7 +57,8 @@ fn quick() -> printernizer::downloads::Config {
 impl Bench {
     pub fn new() -> Bench {
         let service = Service::with(Setup { downloads: quick(), ..Setup::manual() });
-        let mut bench = Bench { service, witnesses: Vec::new(), problems: RefCell::default() };
+        let mut bench =
+            Bench { service, witnesses: Vec::new(), breath: Cell::new(BREATH), problems: RefCell::default() };
         for (number, family) in [Family::Bambu, Family::Prusa].into_iter().enumerate() {
             let witness = bench.add(Machine::new(family, WITNESSES + number), true);
             bench.witnesses.push(witness);
@@ -110,7 +110,8 @@ impl Bench {
         let deadline = Deadline::new();
         let is_asked = || asked.iter().all(|(one, before)| one.machine.asked() > Some(*before));
         while passed < TICK || !is_asked() {
-            let (step, breath) = if passed < TICK { (STEP, BREATH) } else { (SMALL_STEP, SMALL_BREATH) };
+            let (step, breath) =
+                if passed < TICK { (STEP, self.breath.get()) } else { (SMALL_STEP, SMALL_BREATH) };
             clock.advance(step);
             passed += step;
             std::thread::park_timeout(breath);
@@ -152,7 +153,7 @@ impl Bench {
         let fetched = |one: &Watched| {
             self.events(one, from).iter().any(|event| event["event"] == "file_download_complete")
         };
-        self.witnesses.iter().filter(|one| PRUSA_FILES || one.machine.asked().is_none()).all(fetched)
+        self.witnesses.iter().all(fetched)
     }
 
     /// Both witnesses' prints end.
@@ -163,11 +164,7 @@ impl Bench {
     /// The witnesses' story since `from`: one print from its start to its end, its file, and not a word about connections.
     pub fn witnesses_are_undisturbed(&self, from: usize) {
         for witness in &self.witnesses {
-            let mut expected = vec!["job_created", "job_started", "job_completed"];
-            let has_files = PRUSA_FILES || witness.machine.asked().is_none();
-            if has_files {
-                expected.push("file_download_complete");
-            }
+            let expected = ["job_created", "job_started", "job_completed", "file_download_complete"];
             let events = self.events(witness, from);
             let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
             for name in expected {
@@ -177,7 +174,7 @@ impl Bench {
             }
             let bad = |name: &&str| {
                 name.starts_with("printer_") && *name != "printer_status_update"
-                    || has_files && ["file_download_failed", "auto_download_failed"].contains(name)
+                    || ["file_download_failed", "auto_download_failed"].contains(name)
             };
             if let Some(place) = names.iter().position(|name| bad(&name)) {
                 self.problem(format!("the witness {} was disturbed: {}", witness.id, events[place]));
@@ -201,7 +198,7 @@ impl Bench {
             }
         }
         contract::check(&self.service.journal());
-        let Bench { service, witnesses, problems } = self;
+        let Bench { service, witnesses, problems, .. } = self;
         service.stop();
         drop(witnesses);
         problems.into_inner()

@@ -1,13 +1,12 @@
-//! Faults of a Bambu Lab printer's file server, at every step of a transfer, at its end, and after the print.
+//! Faults of both families' file servers, at every step of a transfer, at its end, and after the print.
 //!
 //! A row is a step (a command of FTP, or the data), its cells are what goes wrong there; each cell has a printer of its own.
 //! Meanwhile the witnesses print, and their files come: a server that hangs holds one of the places for transfers, not all.
 
 use serde_json::Value;
-use simulator::bambu::ftps::{
-    Ending, FtpsFaults, Goodbye, Hiding, Mishap, Protection, Reuse, TransferFault,
-};
-use simulator::bambu::{Command, Tcp};
+use simulator::bambu::Tcp;
+use simulator::bambu::ftps::{Ending, FtpsFaults, Goodbye, Hiding, Mishap, Protection, Reuse, TransferFault};
+use simulator::prusa::{Fault, Faults, Target};
 
 use crate::bench::{Bench, Watched};
 use crate::client::Deadline;
@@ -18,12 +17,13 @@ const FILE_BYTES: u64 = 200_000;
 /// Where in the file something happens.
 const MIDDLE: u64 = 100_000;
 
-type Fault = Box<dyn Fn(&mut FtpsFaults) + Send + Sync>;
+type Strike = Box<dyn Fn(&Machine) + Send + Sync>;
 
 /// What goes wrong with one printer.
 pub struct Cell {
     pub name: String,
-    fault: Fault,
+    family: Family,
+    strike: Strike,
     /// The kinds that the failed rounds may have until the fault ends; none where no round fails.
     pub kinds: &'static [&'static str],
     /// Whether the fault stays until after the print.
@@ -57,7 +57,26 @@ fn cell(
     kinds: &'static [&'static str],
     fault: impl Fn(&mut FtpsFaults) + Send + Sync + 'static,
 ) -> Cell {
-    Cell { name: name.to_owned(), fault: Box::new(fault), kinds, after: false, model }
+    let strike = move |machine: &Machine| {
+        machine.bambu().change_faults(|faults| fault(&mut faults.ftps)).unwrap();
+    };
+    Cell {
+        name: name.to_owned(),
+        family: Family::Bambu,
+        strike: Box::new(strike),
+        kinds,
+        after: false,
+        model,
+    }
+}
+
+/// A fault of a Prusa printer's downloads.
+fn page(fault: Fault, kinds: &'static [&'static str]) -> Cell {
+    let strike = move |machine: &Machine| {
+        machine.prusa().change_faults(|faults| *faults = Faults::at(Target::Download, fault)).unwrap();
+    };
+    let (name, family) = (format!("{fault:?}"), Family::Prusa);
+    Cell { name, family, strike: Box::new(strike), kinds, after: false, model: 0 }
 }
 
 fn mishap(name: &str, model: usize, kinds: &'static [&'static str], mishap: Mishap) -> Cell {
@@ -149,8 +168,36 @@ pub fn steps() -> Vec<Step> {
         name: "until after the print".into(),
         cells: vec![
             after(cell("locked", 2, &["refused"], |f| f.hiding = Hiding::LockedWhilePrinting)),
-            after(cell("hidden", 0, &["not_found", "not_on_storage"], |f| f.hiding = Hiding::HiddenWhilePrinting)),
+            after(cell("hidden", 0, &["not_found", "not_on_storage"], |f| {
+                f.hiding = Hiding::HiddenWhilePrinting
+            })),
             after(cell("nobody listens", 1, &["printer_offline"], |f| f.refuse_connections = true)),
+        ],
+    });
+    steps.push(Step {
+        name: "Prusa: before the data".into(),
+        cells: vec![
+            page(Fault::Status(500), &["refused"]),
+            page(Fault::Status(404), &["not_found"]),
+            page(Fault::Drop, &["interrupted"]),
+            page(Fault::HangInHead, &["stalled"]),
+        ],
+    });
+    steps.push(Step {
+        name: "Prusa: the middle of the data".into(),
+        cells: vec![
+            page(Fault::Cut(MIDDLE), &["interrupted"]),
+            page(Fault::Reset(MIDDLE), &["interrupted"]),
+            page(Fault::HangInBody(MIDDLE), &["stalled"]),
+            page(Fault::Slow(40_000), &[]),
+        ],
+    });
+    steps.push(Step {
+        name: "Prusa: lengths".into(),
+        cells: vec![
+            page(Fault::Length(5), &["interrupted", "size_mismatch"]),
+            page(Fault::Length(-5), &["size_mismatch", "interrupted"]),
+            page(Fault::Truncated(5), &["interrupted", "size_mismatch"]),
         ],
     });
     steps
@@ -166,15 +213,14 @@ impl Step {
             .enumerate()
             .map(|(number, cell)| {
                 // Multiples of three keep the model.
-                let machine = Machine::new(Family::Bambu, cell.model + 3 * number);
+                let machine = Machine::new(cell.family, cell.model + 3 * number);
                 (cell, bench.add(machine, true))
             })
             .collect();
         let everybody: Vec<&Watched> = subjects.iter().map(|(_, subject)| subject).collect();
         let from = bench.here();
         for (cell, subject) in &subjects {
-            let printer = subject.machine.bambu();
-            printer.change_faults(|faults| (cell.fault)(&mut faults.ftps)).unwrap();
+            (cell.strike)(&subject.machine);
             subject.machine.start_sized("Teil", FILE_BYTES);
             subject.machine.advance(200.0);
         }
@@ -207,7 +253,7 @@ impl Step {
                 subject.machine.finish();
             }
             if !cell.kinds.is_empty() {
-                subject.machine.bambu().command(Command::ClearFaults).unwrap();
+                subject.machine.heal();
             }
         }
         bench.witnesses_finish();
@@ -247,13 +293,14 @@ impl Step {
         let Some(complete) = complete else { return };
         let path = complete["data"]["file_path"].as_str().unwrap();
         let kept = std::fs::read(bench.service.directory().join(path)).unwrap_or_default();
-        let printer = subject.machine.bambu();
-        let is_there = printer
-            .files()
-            .paths()
-            .iter()
-            .filter_map(|path| printer.files().get(path))
-            .any(|file| *file.bytes() == *kept);
+        let is_there = match &subject.machine {
+            Machine::Bambu(printer) => {
+                let paths = printer.files().paths();
+                let files = paths.iter().filter_map(|path| printer.files().get(path));
+                files.into_iter().any(|file| *file.bytes() == *kept)
+            }
+            Machine::Prusa(printer) => printer.content("Teil.gcode").is_some_and(|bytes| *bytes == *kept),
+        };
         if !is_there {
             bench.problem(format!("{}: other bytes than the printer's: {complete}", cell.name));
         }

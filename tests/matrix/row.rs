@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, PRUSA_FILES, Watched};
+use crate::bench::{Bench, Watched};
 use crate::client::{self, Deadline};
 use crate::machine::{Family, Machine};
 
@@ -18,7 +18,7 @@ const LASTS: u32 = 12;
 /// Ticks within which a printer is back: pauses are 30 s at most, and the first report has 15 s.
 const BACK: u32 = 12;
 /// Bytes of the file that is on its way when the fault strikes, and how fast it comes.
-const SLOW_FILE: (u64, u64) = (300_000, 25_000);
+const SLOW_FILE: (u64, u64) = (150_000, 25_000);
 
 /// What is printed; one of the garbages is this name with broken characters.
 const NAME: &str = "Würfel";
@@ -100,6 +100,8 @@ pub struct Row {
     pub ends: Option<&'static str>,
     /// Whether the printers speak as usual while the fault is borne.
     pub speaks: bool,
+    /// Real time after each step of the clock, where an answer needs some.
+    pub breath: Option<Duration>,
 }
 
 impl Row {
@@ -111,36 +113,36 @@ impl Row {
         running: Effect,
     ) -> Row {
         let (name, inject) = (name.into(), Box::new(inject));
-        Row { family, name, inject, undo: |_| {}, connecting, running, help: "connect", ends: None, speaks: true }
+        Row {
+            family,
+            name,
+            inject,
+            undo: |_| {},
+            connecting,
+            running,
+            help: "connect",
+            ends: None,
+            speaks: true,
+            breath: None,
+        }
     }
 
     fn effect(&self, phase: Phase) -> Effect {
         if phase == Phase::Connecting { self.connecting } else { self.running }
     }
 
-    fn phases(&self) -> Vec<Phase> {
-        let has_files = self.family == Family::Bambu || PRUSA_FILES;
-        Phase::ALL.into_iter().filter(|phase| has_files || *phase != Phase::Transfer).collect()
-    }
-
     /// The row of the table.
     pub fn cells(&self) -> Vec<String> {
-        let phases = self.phases();
-        let cell = |phase: Phase| {
-            if phases.contains(&phase) {
-                self.effect(phase).words(phase == Phase::Connecting)
-            } else {
-                "-".to_owned()
-            }
-        };
-        Phase::ALL.into_iter().map(cell).collect()
+        Phase::ALL.into_iter().map(|phase| self.effect(phase).words(phase == Phase::Connecting)).collect()
     }
 
     /// Runs it; answers what was not as it has to be.
     pub fn run(&self) -> Vec<String> {
         let bench = Bench::new();
-        let subjects: Vec<(Phase, Watched)> = self
-            .phases()
+        if let Some(breath) = self.breath {
+            bench.breath.set(breath);
+        }
+        let subjects: Vec<(Phase, Watched)> = Phase::ALL
             .into_iter()
             .enumerate()
             .map(|(number, phase)| {
@@ -161,9 +163,7 @@ impl Row {
         for (phase, subject) in subjects {
             let machine = &subject.machine;
             if *phase == Phase::Transfer {
-                if let Machine::Bambu(printer) = machine {
-                    printer.change_faults(|faults| faults.ftps.rate = SLOW_FILE.1).unwrap();
-                }
+                machine.slow_down(SLOW_FILE.1);
                 machine.start_sized(NAME, SLOW_FILE.0);
             } else if phase.prints() {
                 machine.start(NAME);
@@ -214,8 +214,11 @@ impl Row {
                 }
             }
             bench.witnesses_start();
-            let borne: Vec<&Watched> =
-                if self.running == Effect::Borne && self.speaks { running(subjects).collect() } else { Vec::new() };
+            let borne: Vec<&Watched> = if self.running == Effect::Borne && self.speaks {
+                running(subjects).collect()
+            } else {
+                Vec::new()
+            };
             let others: Vec<&Watched> = subjects
                 .iter()
                 .map(|(_, subject)| subject)
@@ -271,7 +274,9 @@ impl Row {
         let told = |status: &str, kind: &str| {
             events.iter().any(|event| {
                 let data = &event["data"];
-                event["event"] == "printer_connection_progress" && data["status"] == status && data["kind"] == kind
+                event["event"] == "printer_connection_progress"
+                    && data["status"] == status
+                    && data["kind"] == kind
             })
         };
         let right = |reason: &str| {
@@ -280,7 +285,9 @@ impl Row {
         let shows = |kind: &str| bench.view(subject)["connection"]["kind"] == kind;
         match effect {
             Effect::Borne => lost.is_empty() && bench.view(subject)["connection"]["status"] == "monitoring",
-            Effect::Drops(reason) => right(reason) && bench.view(subject)["connection"]["status"] == "monitoring",
+            Effect::Drops(reason) => {
+                right(reason) && bench.view(subject)["connection"]["status"] == "monitoring"
+            }
             Effect::Fails(reason, kind) => {
                 right(reason) && told("failed", kind) && !told("error", kind) && shows(kind)
             }
@@ -321,7 +328,10 @@ impl Row {
     /// Every print comes to its end.
     fn finish(&self, bench: &Bench, subjects: &[(Phase, Watched)], from: usize) {
         let everybody: Vec<&Watched> = subjects.iter().map(|(_, subject)| subject).collect();
-        let printing: Vec<&(Phase, Watched)> = subjects.iter().filter(|(phase, _)| phase.prints()).collect();
+        let printing: Vec<&(Phase, Watched)> =
+            subjects.iter().filter(|(phase, _)| self.prints(*phase)).collect();
+        // Everybody shows once what it is at.
+        bench.tick(&everybody, &[]);
         if self.ends.is_none() {
             for (phase, subject) in &printing {
                 if *phase == Phase::Paused {
@@ -337,7 +347,7 @@ impl Row {
             }
             jobs
         };
-        let has_file = |job: &Value| self.ends.is_some() || job["file_id"].is_string() || !self.has_files();
+        let has_file = |job: &Value| self.ends.is_some() || job["file_id"].is_string();
         let expected = self.ends.unwrap_or("completed");
         let done = || {
             let jobs = jobs();
@@ -353,8 +363,8 @@ impl Row {
         for (phase, subject) in subjects {
             let own = jobs.get(&subject.id).map_or(&[][..], Vec::as_slice);
             let right = match own {
-                [] => !phase.prints(),
-                [job] => phase.prints() && job["status"] == expected && has_file(job),
+                [] => !self.prints(*phase),
+                [job] => self.prints(*phase) && job["status"] == expected && has_file(job),
                 _ => false,
             };
             if !right {
@@ -371,8 +381,11 @@ impl Row {
         bench.witnesses_are_undisturbed(from);
     }
 
-    fn has_files(&self) -> bool {
-        self.family == Family::Bambu || PRUSA_FILES
+    /// Whether the printer is at a print that has a job. A Prusa printer names its print only when it begins to heat: one
+    /// that is switched off before was at none.
+    fn prints(&self, phase: Phase) -> bool {
+        let unnamed = self.ends.is_some() && self.family == Family::Prusa && phase == Phase::Preparing;
+        phase.prints() && !unnamed
     }
 }
 
@@ -388,7 +401,10 @@ fn downloads(events: &[Value]) -> Vec<String> {
         .filter(|event| event["event"].as_str().unwrap().contains("_download_"))
         .map(|event| {
             let data = &event["data"];
-            format!("{} {} {} {} {}", event["event"], data["kind"], data["retry"], data["retry_in_s"], data["error"])
+            format!(
+                "{} {} {} {} {}",
+                event["event"], data["kind"], data["retry"], data["retry_in_s"], data["error"]
+            )
         })
         .collect()
 }
