@@ -333,6 +333,10 @@ impl Row {
         // Everybody shows once what it is at.
         bench.tick(&everybody, &[]);
         if self.ends.is_none() {
+            let named = || bench.service.jobs().iter().all(|job| job["job_name"] != "unnamed print");
+            if !bench.tick_until(BACK, &everybody, &[], named) {
+                bench.problem("a print stays without its name".into());
+            }
             for (phase, subject) in &printing {
                 if *phase == Phase::Paused {
                     subject.machine.resume();
