@@ -21,11 +21,7 @@ pub fn decide(job: &Job, start: &Start, kind: PrinterType) -> Option<String> {
     if !job.status.is_active() || calibrates {
         return None;
     }
-    let named = Start {
-        title: start.title.clone().or_else(|| Some(job.name.clone()).filter(|name| name != UNNAMED)),
-        file: start.file.clone().or_else(|| job.file.clone()),
-        ..start.clone()
-    };
+    let named = named(job, start);
     let name = match kind {
         PrinterType::BambuLab => named.name(),
         // Its files have short names, and the title is the long one.
@@ -40,6 +36,18 @@ pub fn decide(job: &Job, start: &Start, kind: PrinterType) -> Option<String> {
         None => is_bambu(kind),
     };
     printable.then_some(name)
+}
+
+/// What is known of a print: what the printer says now, and what it said when its job was made. The printer may be gone before
+/// it says it again, or be at another print after a restart of the service.
+#[must_use]
+pub fn named(job: &Job, start: &Start) -> Start {
+    Start {
+        title: start.title.clone().or_else(|| Some(job.name.clone()).filter(|name| name != UNNAMED)),
+        file: start.file.clone().or_else(|| job.file.clone()),
+        plate: start.plate.or(job.plate),
+        origin: start.origin.clone(),
+    }
 }
 
 /// Bambu Lab printers tell titles as well as files, and titles have no endings, or any.
@@ -152,7 +160,10 @@ mod tests {
         let running = job("Title", Some("/data/Metadata/plate_2.gcode"), JobStatus::Running);
         let shown = start(Some("Title"), Some("/data/Metadata/plate_2.gcode"));
         assert_eq!(decide(&running, &shown, PrinterType::BambuLab).as_deref(), Some("Title"));
-        // Before the printer's report is shown the job's own words have to do.
+        // Before the printer's report is shown the job's own words have to do, for the search as well.
+        let known = named(&running, &Start::default());
+        assert_eq!((known.title.as_deref(), known.file), (Some("Title"), running.file.clone()));
+        assert_eq!(named(&running, &start(Some("Other"), None)).title.as_deref(), Some("Other"));
         assert_eq!(decide(&running, &Start::default(), PrinterType::BambuLab).as_deref(), Some("Title"));
         let dotted = start(Some("holder.stl"), Some("/data/Metadata/plate_1.gcode"));
         assert_eq!(decide(&running, &dotted, PrinterType::BambuLab).as_deref(), Some("holder.stl"));

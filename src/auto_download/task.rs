@@ -105,7 +105,7 @@ impl Deps {
                 return Ok(false);
             }
             let Some(filename) = policy::decide(&job, &start, kind) else { return Ok(false) };
-            downloads::trigger(txn, &job, start, filename, cause)?;
+            downloads::trigger(txn, &job, policy::named(&job, &start), filename, cause)?;
             Ok::<_, StoreError>(true)
         });
         if asked.await? {

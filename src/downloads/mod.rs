@@ -20,6 +20,8 @@
 //! Not here: which names a print's file may have (`printers::bambu::files`), whether a print's file is fetched by itself
 //! (`auto_download`), thumbnails and metadata, listings.
 
+#[cfg(test)]
+mod crash;
 mod desk;
 mod dispatcher;
 mod intake;

@@ -114,16 +114,35 @@ fn is_same_label(old: &Print, new: &Print) -> bool {
         return old == new;
     }
     match (&old.name, &new.name) {
-        (Some(old), Some(new)) => stem(old) == stem(new),
+        (Some(old), Some(new)) => is_same_name(old, new),
         _ => match (&old.file, &new.file) {
-            (Some(old), Some(new)) => stem(old) == stem(new),
+            (Some(old), Some(new)) => is_same_name(old, new),
             _ => true,
         },
     }
 }
 
+/// Whether two names are of one print. Some firmware sends a title with bytes that are no UTF-8: what is left of it may
+/// stand for the whole one, and is no other print.
+fn is_same_name(old: &str, new: &str) -> bool {
+    let (old, new) = (stem(old), stem(new));
+    old == new || is_left_of(old, new) || is_left_of(new, old)
+}
+
+/// Whether `damaged` has lost characters and is otherwise `whole`.
+fn is_left_of(damaged: &str, whole: &str) -> bool {
+    const LOST: char = char::REPLACEMENT_CHARACTER;
+    let Some((head, _)) = damaged.split_once(LOST) else { return false };
+    let tail = damaged.rsplit(LOST).next().unwrap_or_default();
+    whole.strip_prefix(head).is_some_and(|rest| rest.ends_with(tail))
+}
+
 fn is_better_label(old: &Print, new: &Print, before: JobStatus) -> bool {
-    let differs = |old: &Option<String>, new: &Option<String>| new.is_some() && old != new;
+    let differs = |old: &Option<String>, new: &Option<String>| match (old, new) {
+        (Some(old), Some(new)) => old != new && !is_left_of(stem(new), stem(old)),
+        (None, new) => new.is_some(),
+        (Some(_), None) => false,
+    };
     let fills = |old: &Option<String>, new: &Option<String>| new.is_some() && old.is_none();
     let plate = new.plate.is_some() && new.plate != old.plate;
     if before == JobStatus::Preparing {
@@ -200,6 +219,27 @@ mod tests {
     }
 
     const START: Decision = Decision { end: None, start: true, relabel: false, status: None };
+
+    #[test]
+    fn a_damaged_title_is_no_other_print() {
+        for (whole, damaged, same) in [
+            ("Würfel", "W\u{fffd}\u{fffd}rfel", true),
+            ("Würfel.3mf", "W\u{fffd}rfel", true),
+            ("Würfel", "\u{fffd}", true),
+            ("Würfel", "W\u{fffd}rmer", false),
+            ("We", "We\u{fffd}e", false),
+            ("Würfel", "Würfe", false),
+        ] {
+            let before = track(PrinterStatus::Printing, None, whole, Some(10));
+            let now = seen(PrinterStatus::Printing, None, damaged, Some(11));
+            let decision = decide(&before, Some(JobStatus::Running), &now, false);
+            assert_eq!(decision.start, !same, "{whole} {damaged}");
+            let before = track(PrinterStatus::Preparing, None, whole, None);
+            let now = seen(PrinterStatus::Preparing, None, damaged, None);
+            let decision = decide(&before, Some(JobStatus::Preparing), &now, false);
+            assert_eq!(decision.relabel, !same, "{whole} {damaged}");
+        }
+    }
 
     #[test]
     fn a_print_starts_at_preparing_or_printing() {

@@ -213,10 +213,10 @@ pub fn serial(body: &[u8]) -> Option<String> {
     (plain && serial.len() >= 6 && serial.chars().any(|other| other != first)).then_some(serial)
 }
 
-/// `/api/v1/status`; `None` where it is no JSON.
+/// `/api/v1/status`; `None` where it is no JSON, or nothing with fields.
 pub fn status(body: &[u8]) -> Option<Status> {
     let body = String::from_utf8_lossy(body);
-    let entries = Field::payload(&body)?;
+    let entries = Field::payload(&body).filter(|entries| !entries.is_empty())?;
     let (mut reader, mut status) = (Reader::default(), Status::default());
     for (key, value) in entries {
         match &*key {
