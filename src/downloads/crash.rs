@@ -101,6 +101,7 @@ fn arrived() -> Arrived {
     };
     Arrived {
         path: "/Würfel.gcode.3mf".as_bytes().to_vec(),
+        name: "Würfel.gcode.3mf".into(),
         content,
         plate: Some(1),
         seconds: 1.5,
@@ -366,7 +367,7 @@ fn open(dir: &tempfile::TempDir, disk: &Disk) -> Result<(OpenedStore, Told), cra
 
 fn do_step(store: &Store, step: &Step) {
     let run = step.run;
-    store.write_blocking(move |txn| run(txn)).expect("a good disk takes every step");
+    store.write_blocking(run).expect("a good disk takes every step");
 }
 
 /// The states of the plain list: before the first step, and after each.
