@@ -154,15 +154,7 @@ impl Plan {
 
 /// Where a Prusa printer says that the file of its print is.
 fn reference(start: &Start) -> Option<Vec<u8>> {
-    match &start.origin {
-        Origin::OnCard(path) => Some(path.as_bytes().to_vec()),
-        Origin::Unknown
-        | Origin::Sent(_)
-        | Origin::Cloud
-        | Origin::Internal(_)
-        | Origin::System
-        | Origin::Local => start.file.as_ref().map(|path| path.as_bytes().to_vec()),
-    }
+    start.file.as_ref().map(|path| path.as_bytes().to_vec())
 }
 
 /// The kind of a search's end. [`Reason::Unasked`] has one of its own, which the worker knows better.

@@ -1,10 +1,9 @@
-//! Prusa printers: a file is a page of their web server. No listings, no beginning in the middle, and a small server that
-//! serves one at a time.
+//! Prusa printers: a file is a page of their web server. No beginning in the middle, and a small server that serves one at
+//! a time; its folders are looked into by nobody here, because a print names its file's place.
 
 use super::{Got, StorageError, Trouble, Way, What};
 use crate::model::FetchKind;
-use crate::net::http::{Answer, Client, HttpError, HttpErrorKind, Limits, Method};
-use crate::printers::prusalink::fetch::{client, target};
+use crate::printers::prusalink::files::{Details, Files, FilesError, FilesErrorKind};
 
 /// Bytes that are read at once.
 const PIECE: usize = 16 * 1024;
@@ -12,23 +11,26 @@ const PIECE: usize = 16 * 1024;
 /// The web server of one printer during one round.
 pub(in crate::downloads) struct Http {
     way: Way,
-    client: Option<Client>,
-    /// The answer that told a file's size: its body is the file.
-    begun: Option<(Vec<u8>, Answer)>,
+    files: Option<Files>,
+    /// The page of the file that was asked for last.
+    page: Option<(Vec<u8>, Details)>,
 }
 
 impl Http {
     pub(super) fn new(way: Way) -> Http {
-        Http { way, client: None, begun: None }
+        Http { way, files: None, page: None }
     }
 
-    /// Asks for the file and reads how long it is.
     pub(super) fn size(&mut self, path: &[u8]) -> Result<u64, StorageError> {
-        self.begun = None;
-        let answer = self.client()?.send(Method::Get, &target(path)).map_err(|error| failed(&error))?;
-        let length = length_of(&answer)?;
-        self.begun = Some((path.to_vec(), answer));
-        Ok(length)
+        let page = self.details(path)?;
+        let size = page.size.ok_or_else(|| {
+            failed(&FilesError {
+                kind: FilesErrorKind::Arriving,
+                message: "the printer is still receiving the file".to_owned(),
+            })
+        })?;
+        self.page = Some((path.to_vec(), page));
+        Ok(size)
     }
 
     pub(super) fn get(
@@ -39,46 +41,49 @@ impl Http {
         sink: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<Got, StorageError> {
         if offset > 0 {
-            return Err(other(
-                What::Unsupported,
-                FetchKind::Refused,
-                "the printer knows no beginning in the middle",
-            ));
+            let words = "the printer cannot begin in the middle of a file";
+            return Err(other(What::Unsupported, FetchKind::Refused, words));
         }
-        let mut answer = match self.begun.take() {
-            Some((begun, answer)) if begun == path => answer,
-            _ => self.client()?.send(Method::Get, &target(path)).map_err(|error| failed(&error))?,
+        let page = match self.page.take() {
+            Some((known, page)) if known == path => page,
+            _ => self.details(path)?,
         };
-        let length = length_of(&answer)?;
-        if length != size {
-            let words = format!("the file had {size} bytes and now has {length}");
+        let mut download = self.files()?.download(&page).map_err(|error| match error.kind {
+            // Its page is there, so it is: the printer does not give it now.
+            FilesErrorKind::NotFound => other(What::Other, FetchKind::Refused, &error.message),
+            _ => failed(&error),
+        })?;
+        if download.size != size {
+            let words = format!("the file had {size} bytes and now has {}", download.size);
             return Err(other(What::Other, FetchKind::SizeMismatch, &words));
         }
         let mut piece = vec![0; PIECE];
-        let mut left = length;
-        while left > 0 {
-            let count = answer.read(&mut piece).map_err(|error| failed(&error))?;
+        loop {
+            let count = download.read(&mut piece).map_err(|error| failed(&error))?;
             let Some(bytes) = piece.get(..count).filter(|bytes| !bytes.is_empty()) else {
-                let words = format!("the transfer was cut {left} bytes before the file's end");
-                return Err(other(What::Other, FetchKind::Interrupted, &words));
+                return Ok(Got::Whole);
             };
-            left = left.saturating_sub(bytes.len() as u64);
             if !sink(bytes) {
                 return Ok(Got::Stopped);
             }
         }
-        Ok(Got::Whole)
     }
 
-    /// Lets go of what was begun.
+    /// Lets go of the connection.
     pub(super) fn close(&mut self) {
-        self.begun = None;
-        self.client = None;
+        self.page = None;
+        self.files = None;
     }
 
-    fn client(&mut self) -> Result<&Client, StorageError> {
-        if self.client.is_none() {
-            let Way { printer, resolver, times, cancel, .. } = &self.way;
+    fn details(&mut self, path: &[u8]) -> Result<Details, StorageError> {
+        let text = std::str::from_utf8(path)
+            .map_err(|_| other(What::Other, FetchKind::BadName, "the printer's paths are text"))?;
+        self.files()?.details(text).map_err(|error| failed(&error))
+    }
+
+    fn files(&mut self) -> Result<&Files, StorageError> {
+        if self.files.is_none() {
+            let Way { printer, resolver, cancel, .. } = &self.way;
             let connection = &printer.connection;
             let address = smol::block_on(smol::future::or(
                 async {
@@ -90,36 +95,14 @@ impl Http {
                     Err(other(What::Other, FetchKind::Cancelled, "the transfer was cancelled"))
                 },
             ))?;
-            let limits = Limits { connect: times.connect, wait: times.stall, whole: None };
-            let client = client(printer, address, limits);
-            let ended = client.clone();
+            let files = Files::new(connection, address);
+            let ended = files.clone();
             cancel.also(move || ended.cancel());
-            self.client = Some(client);
+            self.files = Some(files);
         }
         // It was put there just now, if it was missing.
-        self.client
-            .as_ref()
-            .ok_or_else(|| other(What::Other, FetchKind::Interrupted, "there is no connection"))
-    }
-}
-
-fn length_of(answer: &Answer) -> Result<u64, StorageError> {
-    let status = answer.status;
-    match (status, answer.length) {
-        (200, Some(length)) => Ok(length),
-        (200, None) => {
-            Err(other(What::Other, FetchKind::Refused, "the printer does not say how long the file is"))
-        }
-        (404 | 410, _) => {
-            Err(other(What::NotFound, FetchKind::NotFound, "there is no such file on the printer"))
-        }
-        (401 | 403, _) => {
-            Err(other(What::Other, FetchKind::Auth, "the printer does not let us have the file"))
-        }
-        (status, _) => {
-            let words = format!("the printer answers {status} instead of the file");
-            Err(other(What::Other, FetchKind::Refused, &words))
-        }
+        let missing = || other(What::Other, FetchKind::Interrupted, "there is no connection");
+        self.files.as_ref().ok_or_else(missing)
     }
 }
 
@@ -127,16 +110,7 @@ fn other(what: What, kind: FetchKind, words: &str) -> StorageError {
     StorageError { what, trouble: Trouble::passing(kind, words) }
 }
 
-fn failed(error: &HttpError) -> StorageError {
-    use HttpErrorKind as K;
-    let kind = match error.kind {
-        K::Unreachable | K::Refused => FetchKind::PrinterOffline,
-        K::Silent => FetchKind::Stalled,
-        K::Interrupted | K::Protocol => FetchKind::Interrupted,
-        K::Auth => FetchKind::Auth,
-        K::TooLarge => FetchKind::TooLarge,
-        K::BadRequest => FetchKind::BadName,
-        K::Cancelled => FetchKind::Cancelled,
-    };
-    other(What::Other, kind, &error.message)
+fn failed(error: &FilesError) -> StorageError {
+    let what = if error.kind == FilesErrorKind::NotFound { What::NotFound } else { What::Other };
+    other(what, error.kind.fetch_kind(), &error.message)
 }

@@ -5,7 +5,6 @@
 //! decided without input or output (`state`), and requests run on threads that are there only while one is under way.
 
 mod catalogue;
-pub mod fetch;
 pub mod files;
 mod parse;
 pub mod session;

@@ -29,8 +29,6 @@ struct Known {
     key: Option<String>,
     name: Option<String>,
     file: Option<String>,
-    /// Where the file is to be had, as the printer writes it.
-    download: Option<String>,
     printing_s: Option<u32>,
     progress: Option<u8>,
     /// Its end was seen.
@@ -128,8 +126,6 @@ impl Machine {
         }
         known.name = name.or(known.name.take());
         known.file = file.or(known.file.take());
-        known.download =
-            job.file.as_ref().and_then(|file| file.refs.download.clone()).or(known.download.take());
     }
 
     /// The printer took our order to stop the print that is on.
@@ -275,9 +271,7 @@ impl Machine {
 
     fn start(&self) -> Start {
         let print = self.print();
-        let download = self.known.as_ref().and_then(|known| known.download.clone());
-        let origin = download.filter(|_| print.key.is_some()).map_or(Origin::Local, Origin::OnCard);
-        Start { title: print.name, file: print.file, plate: None, origin }
+        Start { title: print.name, file: print.file, plate: None, origin: Origin::Local }
     }
 
     fn errors(&self) -> Vec<PrinterError> {
