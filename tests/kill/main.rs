@@ -102,7 +102,7 @@ fn nothing_that_was_told_is_lost_and_nothing_is_told_twice() {
         assert!(news.is_empty(), "after everything was over: {news:?}");
         let figures = check::check(&story, data.path(), fleet, &lives, &printers);
         service.kill();
-        println!("{kills} kills: {figures:#?}");
+        println!("{kills} kills, {} events: {figures:#?}", figures.events);
         assert!(figures.prints > 0 && !figures.jobs.is_empty(), "no print was seen at all");
         assert!(figures.fetched > 0, "no file was fetched at all");
     });

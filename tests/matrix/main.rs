@@ -159,7 +159,11 @@ fn every_fault_in_every_phase_is_told_and_passes() {
         work.len()
     );
     println!("{text}");
-    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("matrix.md"), &text).unwrap();
+    printernizer::base::file::write_atomic(
+        &Path::new(env!("CARGO_TARGET_TMPDIR")).join("matrix.md"),
+        text.as_bytes(),
+    )
+    .unwrap();
     let problems = problems.into_inner().unwrap();
     assert!(problems.is_empty(), "{} rows are not as they have to be: {problems:#?}", problems.len());
     assert!(after.heap_bytes <= before.heap_bytes + HEAP_MARGIN, "{before:?}, {after:?}");
