@@ -176,7 +176,7 @@ impl Bench {
                 name.starts_with("printer_") && *name != "printer_status_update"
                     || ["file_download_failed", "auto_download_failed"].contains(name)
             };
-            if let Some(place) = names.iter().position(|name| bad(name)) {
+            if let Some(place) = names.iter().position(bad) {
                 self.problem(format!("the witness {} was disturbed: {}", witness.id, events[place]));
             }
             let completed = events.iter().find(|event| event["event"] == "job_completed");
