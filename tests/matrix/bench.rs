@@ -4,7 +4,7 @@
 //! that are given are asked once and their answers taken, and so do the witnesses: a witness that is not heard in a tick
 //! is a failure. No printer is late because the machine is: the clock stands while an answer is on its way.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -37,8 +37,6 @@ pub struct Watched {
 pub struct Bench {
     pub service: Service,
     witnesses: Vec<Watched>,
-    /// Real time for the tasks after each step of the clock.
-    pub breath: Cell<Duration>,
     /// What was not as it has to be.
     pub problems: RefCell<Vec<String>>,
 }
@@ -57,8 +55,7 @@ fn quick() -> printernizer::downloads::Config {
 impl Bench {
     pub fn new() -> Bench {
         let service = Service::with(Setup { downloads: quick(), ..Setup::manual() });
-        let mut bench =
-            Bench { service, witnesses: Vec::new(), breath: Cell::new(BREATH), problems: RefCell::default() };
+        let mut bench = Bench { service, witnesses: Vec::new(), problems: RefCell::default() };
         for (number, family) in [Family::Bambu, Family::Prusa].into_iter().enumerate() {
             let witness = bench.add(Machine::new(family, WITNESSES + number), true);
             bench.witnesses.push(witness);
@@ -110,8 +107,7 @@ impl Bench {
         let deadline = Deadline::new();
         let is_asked = || asked.iter().all(|(one, before)| one.machine.asked() > Some(*before));
         while passed < TICK || !is_asked() {
-            let (step, breath) =
-                if passed < TICK { (STEP, self.breath.get()) } else { (SMALL_STEP, SMALL_BREATH) };
+            let (step, breath) = if passed < TICK { (STEP, BREATH) } else { (SMALL_STEP, SMALL_BREATH) };
             clock.advance(step);
             passed += step;
             std::thread::park_timeout(breath);
@@ -198,7 +194,7 @@ impl Bench {
             }
         }
         contract::check(&self.service.journal());
-        let Bench { service, witnesses, problems, .. } = self;
+        let Bench { service, witnesses, problems } = self;
         service.stop();
         drop(witnesses);
         problems.into_inner()

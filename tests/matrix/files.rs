@@ -114,7 +114,7 @@ pub fn steps() -> Vec<Step> {
         name: "before the data".into(),
         cells: vec![
             cell("no login", 0, &["auth"], |f| f.refuses_login = true),
-            cell("no card", 0, &["not_on_storage"], |f| f.no_storage = true),
+            cell("no card", 0, &["not_on_storage", "not_found"], |f| f.no_storage = true),
             cell("sessions are forgotten", 2, &["refused"], |f| f.session_reuse = Some(Reuse::Impossible)),
             cell("clear text in truth", 1, &[], |f| f.protection = Protection::ClearInTruth),
         ],

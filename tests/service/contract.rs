@@ -31,6 +31,8 @@ pub fn job_steps(events: &[Value], job: &str) -> Vec<String> {
             let name = event["event"].as_str().unwrap();
             match name {
                 "job_status_changed" => Some(format!("-> {}", event["data"]["status"].as_str().unwrap())),
+                // Where a job's filament came from is found out when it is found out.
+                "job_updated" => None,
                 name if name.starts_with("job_") && event["seq"].is_u64() => Some(name.to_owned()),
                 _ => None,
             }

@@ -115,12 +115,12 @@ fn a_printer_is_connected_asked_every_eight_seconds_and_left_in_peace() {
     let took = service.setup.clock.now().mono.since(started);
     assert!(took >= Duration::from_secs(36) && took <= Duration::from_secs(50), "{took:?}");
     let seen = printer.observations();
-    assert_eq!((seen.of(Target::Status), seen.of(Target::Job), seen.of(Target::Files)), (6, 0, 0));
-    assert_eq!(
-        (seen.connections, seen.anonymous, seen.refusals()),
-        (1, 1, 0),
-        "one connection, one challenge"
-    );
+    assert_eq!((seen.of(Target::Status), seen.of(Target::Job)), (6, 0));
+    // The first look at its files may have come meanwhile: one folder, over one connection and challenge of its own.
+    let looked = seen.of(Target::Files);
+    assert!(looked <= 1, "{seen:?}");
+    assert!(seen.connections <= 2 && seen.anonymous <= 2, "one connection, one challenge: {seen:?}");
+    assert_eq!((seen.refusals(), seen.peak_active_requests), (0, 1), "{seen:?}");
     let status = service.get(&format!("/printers/{id}/status"));
     assert!(status["temperatures"]["nozzle"]["current"].as_f64().unwrap() > 10.0, "{status}");
 }
@@ -282,7 +282,8 @@ fn nonces_are_used_as_long_as_they_are_good() {
         order(&printer, Command::Reboot { job: AfterReboot::Lost });
         poll(&service, &id, &printer);
         let seen = printer.observations();
-        assert_eq!((seen.anonymous, seen.wrong_digests), (1, 0), "{seen:?}");
+        // Once for the states, and once for the first look at its files, if that came meanwhile.
+        assert_eq!((seen.anonymous.saturating_sub(1) <= 1, seen.wrong_digests), (true, 0), "{seen:?}");
         assert!((3..=5).contains(&seen.stale_digests), "{seen:?}");
         assert_eq!(connection_steps(&service.journal(), &id), CONNECTED, "nobody noticed");
     }

@@ -178,7 +178,10 @@ fn a_printer_that_throws_everybody_out_is_not_asked_every_second() {
 
 /// What the bystander's listeners hear, without what depends on the moment.
 fn story(frames: &[Seen], id: &str) -> Vec<Value> {
-    let durable = frames.iter().filter(|seen| seen.id.is_some() && seen.is_of(id));
+    // When the search for a print's file has its turn is no part of what the printer told.
+    let of_reports =
+        |name: &str| name.starts_with("printer_") || name.starts_with("job_") && name != "job_updated";
+    let durable = frames.iter().filter(|seen| seen.id.is_some() && seen.is_of(id) && of_reports(&seen.name));
     durable
         .map(|seen| json!([seen.name, seen.data()["status"], seen.data()["job_id"], seen.data()["errors"]]))
         .collect()
