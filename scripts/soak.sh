@@ -92,9 +92,9 @@ serials=() kinds=()
 for one in "${list[@]}"; do
   kind=$(field kind "$one") serial=$(field serial "$one")
   serials+=("$serial") kinds+=("$kind")
-  way="\"ip_address\":\"127.0.0.1\",\"serial_number\":\"$serial\""
+  way="\"ip_address\":\"127.0.0.1\""
   if [ "$kind" = bambu_lab ]; then
-    way+=",\"mqtt_port\":$(field port "$one"),\"ftps_port\":$(field ftps_port "$one"),\"access_code\":\"$(field access_code "$one")\""
+    way+=",\"serial_number\":\"$serial\",\"mqtt_port\":$(field port "$one"),\"ftps_port\":$(field ftps_port "$one"),\"access_code\":\"$(field access_code "$one")\""
   else
     way+=",\"http_port\":$(field port "$one"),\"password\":\"$(field password "$one")\""
   fi

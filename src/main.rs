@@ -6,6 +6,7 @@ use printernizer::base::logging;
 use printernizer::cli::{self, Command, Failure, Options, Outcome};
 
 fn main() -> ExitCode {
+    board::share_one_heap();
     match cli::parse(std::env::args_os().skip(1)) {
         Ok(Command::Serve(options)) => serve(&options).into(),
         Ok(Command::Inspect(words)) => cli::inspect::run(words),

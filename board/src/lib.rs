@@ -11,6 +11,7 @@
 //! listed. Nothing waits.
 
 mod facts;
+mod heap;
 mod host;
 mod led;
 mod pi;
@@ -22,6 +23,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 pub use facts::{ADDRESSES_MAX, Address, Card, Facts, Memory};
+pub use heap::share_one_heap;
 pub use host::Host;
 pub use led::Signal;
 pub use pi::Pi;
