@@ -19,7 +19,9 @@ use printernizer::bus::Received;
 use printernizer::events::{Announcer, Envelope, Event, EventBus, FileNeedsThumbnailProcessing};
 use printernizer::model::file::Outcome;
 use printernizer::model::{Figures, FileId, FileRecord, FileStatus, PlateWork, Work};
+use printernizer::net::resolve::Resolver;
 use printernizer::printers::registry::Registry;
+use printernizer::printers::session::http_pool;
 use printernizer::store::{Blobs, OpenedStore, Read as _, ReadFiles as _, Store, StoreOptions, ThumbSize};
 use printernizer::{metadata, thumbnails};
 use smol::LocalExecutor;
@@ -48,7 +50,8 @@ impl Desk {
         let opened = Store::open(options).unwrap();
         let blobs = Blobs::open(directory.path()).unwrap();
         let (store, registry) = (opened.store.clone(), Registry::default());
-        let deps = Deps { clock, store, announcer, blobs, registry, pool: arrivals::pool() };
+        let (resolver, http) = (Resolver::new(clock.clone()), http_pool());
+        let deps = Deps { clock, store, announcer, blobs, registry, pool: arrivals::pool(), resolver, http };
         Desk { deps, opened, _directory: directory }
     }
 

@@ -253,6 +253,8 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         blobs: blobs.clone(),
         registry: registry.clone(),
         pool: arrivals::pool(),
+        resolver: deps.means.resolver.clone(),
+        http: deps.means.http.clone(),
     };
     let (orders, wire) = smol::channel::bounded(ORDERS_MAX);
     let requests = discovery::Requests::default();

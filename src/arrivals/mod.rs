@@ -19,6 +19,7 @@ use crate::base::pool::{Limits, Pool};
 use crate::events::{Announcer, ThumbnailRef, ThumbnailSet};
 use crate::model::file::{Picture, Pictures};
 use crate::model::{Checksum, FileId, PlateWork};
+use crate::net::resolve::Resolver;
 use crate::printers::registry::Registry;
 use crate::store::{Blobs, Store, ThumbSize};
 
@@ -46,6 +47,10 @@ pub struct Deps {
     pub registry: Registry,
     /// The worker of both rooms, see [`pool`].
     pub pool: Pool,
+    /// Addresses of host names.
+    pub resolver: Resolver,
+    /// Threads that wait for answers of PrusaLink printers, see [`crate::printers::session::http_pool`].
+    pub http: Pool,
 }
 
 /// The worker: one thread of low priority.

@@ -78,8 +78,17 @@ impl Readers {
                 return Err(Ended::Stop);
             }
         };
+        self.wait(running.answer()).await
+    }
+
+    /// Waits for something that has a deadline of its own.
+    ///
+    /// # Errors
+    /// [`Ended::Stop`].
+    pub async fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, Ended> {
+        let mut work = std::pin::pin!(work);
         loop {
-            match self.context.wait(running.answer()).await {
+            match self.context.wait(work.as_mut()).await {
                 Wake::Ready(answer) => return Ok(answer),
                 Wake::Stop => return Err(Ended::Stop),
                 Wake::Timer => {}

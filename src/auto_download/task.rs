@@ -16,6 +16,9 @@ use crate::store::{Read as _, ReadFiles as _, Store, StoreError};
 
 use super::policy;
 
+/// Its name among the subscribers.
+const NAME: &str = "auto-download";
+
 /// What the printer says of a print is shown a moment after its job is committed; a printer that has gone meanwhile is not
 /// waited for longer than this.
 const SHOWN_WITHIN: Duration = Duration::from_millis(200);
@@ -43,7 +46,7 @@ pub struct Deps {
 /// When the store cannot be used or the bus has no place; the supervisor starts the task again.
 pub async fn run(context: TaskContext, deps: Deps) -> TaskResult {
     let newest = deps.announcer.newest();
-    let mut events = deps.announcer.bus().subscribe_must("auto-download", newest, deps.store.clone())?;
+    let mut events = deps.announcer.bus().subscribe_must(NAME, newest, deps.store.clone())?;
     deps.look_at_all().await?;
     loop {
         match context.wait(events.recv()).await {
@@ -97,6 +100,7 @@ impl Deps {
             Err(error) => return Err(error),
         };
         let Some(entry) = self.registry.get(job.printer_id) else { return Ok(()) };
+        let handling = cause.map(|seq| self.announcer.handle(NAME, seq));
         let start = self.shown(&entry, id).await;
         let kind = entry.printer.kind;
         let asked = self.store.write(move |txn| {
@@ -108,7 +112,14 @@ impl Deps {
             downloads::trigger(txn, &job, policy::named(&job, &start), filename, cause)?;
             Ok::<_, StoreError>(true)
         });
-        if asked.await? {
+        let asked = asked.await;
+        match (handling, &asked) {
+            (Some(handling), Ok(true)) => handling.done_with("the file of its print is asked for"),
+            (Some(handling), Ok(false)) => handling.skipped("no file to ask for"),
+            (Some(handling), Err(_)) => handling.failed("the records cannot be written"),
+            (None, _) => {}
+        }
+        if asked? {
             self.desk.wake();
         }
         Ok(())

@@ -14,6 +14,7 @@ use super::shared::{Ending, Shared};
 use super::storage::{Knowledge, Storage, Trouble, Way, What};
 use super::transfer::{self, Fault, PartNote};
 use crate::base::clock::{Clock, Mono};
+use crate::base::handling::Handling;
 use crate::events::{Announcer, AutoRetry};
 use crate::model::{Content, Fetch, FetchKind, FetchState, FileId, Printer, PrinterType};
 use crate::net::ftps::{Cancel, Times};
@@ -22,6 +23,9 @@ use crate::printers::registry::{PrintFile, Registry};
 use crate::printers::slots::Slot;
 use crate::store::blobs::Claim;
 use crate::store::{Blobs, Store, StoreError};
+
+/// Its name in the trace: a round handles the event that asked for the file.
+const NAME: &str = "downloads";
 
 /// Files that one round begins to fetch at most: each that is not the wanted one costs a transfer.
 const TAKES_MAX: u32 = 4;
@@ -131,7 +135,10 @@ pub(super) fn run(env: &Env, round: Round) -> RoundEnd {
         cancel: cancel.clone(),
     };
     let storage = Storage::new(way, knowledge);
-    let mut work = Work { env, fetch, plan, kind, storage, part, told, cancel, began, cause: 0, claim: None };
+    let handling = fetch.cause.map(|seq| env.announcer.handle(NAME, seq));
+    let (cause, claim) = (0, None);
+    let mut work =
+        Work { env, fetch, plan, kind, storage, part, told, cancel, began, cause, claim, handling };
     let next = work.round();
     let Work { fetch, plan, mut storage, part, told, claim, .. } = work;
     drop(claim);
@@ -161,6 +168,8 @@ pub(super) struct Work<'a> {
     pub cause: u64,
     /// Held from the moment that the bytes are in their place until they are recorded, so that nobody removes them.
     pub claim: Option<Claim>,
+    /// Of the event that asked for the file; a round that is broken off leaves it to be interrupted.
+    handling: Option<Handling>,
 }
 
 impl Work<'_> {
@@ -172,8 +181,7 @@ impl Work<'_> {
         let (fetch, resumed_from) = (self.fetch.clone(), transfer::resumable(self));
         let started = self.env.store.write_blocking(move |txn| record::started(txn, &fetch, resumed_from))?;
         let Some((fetch, cause)) = started else {
-            self.drop_part();
-            return Ok(Next::Over);
+            return Ok(self.taken_back());
         };
         (self.fetch, self.cause) = (fetch, cause);
         let now = self.now();
@@ -266,6 +274,9 @@ impl Work<'_> {
             self.env.registry.show_file(self.fetch.printer_id, file);
         }
         self.env.shared.ring_verifier();
+        if let Some(handling) = self.handling.take() {
+            handling.done();
+        }
         Ok(Some(()))
     }
 
@@ -278,6 +289,9 @@ impl Work<'_> {
     /// Somebody took the request back while it ran.
     fn taken_back(&mut self) -> Next {
         self.drop_part();
+        if let Some(handling) = self.handling.take() {
+            handling.skipped("nobody wants it any longer");
+        }
         Next::Over
     }
 
@@ -291,6 +305,9 @@ impl Work<'_> {
             record::failed(txn, &mut fetch, FetchKind::Cancelled, words, Some(follow))?;
             Ok::<_, StoreError>(fetch)
         })?;
+        if let Some(handling) = self.handling.take() {
+            handling.skipped(FetchKind::Cancelled.name());
+        }
         Ok(Next::Over)
     }
 
@@ -324,6 +341,9 @@ impl Work<'_> {
             record::failed(txn, &mut fetch, kind, &words, Some(follow))?;
             Ok::<_, StoreError>(fetch)
         })?;
+        if let Some(handling) = self.handling.take() {
+            handling.failed(kind.name());
+        }
         Ok(if over { Next::Over } else { Next::Again })
     }
 

@@ -22,6 +22,20 @@ pub(super) fn pictures(
     store(blobs, content, plate, &made)
 }
 
+/// Makes them of the picture that a printer shows, and writes them.
+pub(super) fn printed(
+    blobs: &Blobs,
+    content: Checksum,
+    plate: Option<u32>,
+    picture: &[u8],
+) -> Result<Pictures, Failure> {
+    let made = Renditions::of(picture)?;
+    if made.blank {
+        return Err(Failure::new(Kind::NoneEmbedded, "there is nothing to be seen in it"));
+    }
+    Ok(Pictures { from_printer: true, ..store(blobs, content, plate, &made)? })
+}
+
 /// Writes what a viewer could tell apart: a size that is no larger than the next smaller one is left out.
 pub(super) fn store(
     blobs: &Blobs,

@@ -1,12 +1,14 @@
 //! Thumbnails: small, medium and large PNGs of a print file's picture, made when its bytes arrive (workflow 4 of the contract).
 //!
 //! The readers are `formats`; here their pictures are written beside the content, recorded and announced. The same bytes are
-//! drawn once: a second file with them gets events of its own.
+//! drawn once: a second file with them gets events of its own. Where a Prusa printer's file has none inside, the printer is
+//! asked for the one that it shows.
 //!
 //! An order takes the worker twice, once to find the pictures and once to scale the best of them: the figures of the same
 //! file, which are promised sooner and wait for the same worker, come in between.
 
 mod make;
+mod printed;
 
 use crate::arrivals::{Deps, Ended, Order, Reader, Readers, Went, thumbnail_set};
 use crate::base::task::{TaskContext, TaskResult};
@@ -45,6 +47,10 @@ impl Reader for Thumbnails {
         let made = match known(readers, &order).await? {
             Some(made) => made,
             None => embedded(readers, &order).await?,
+        };
+        let made = match printed(readers, &order, &made).await? {
+            Some(pictures) => Made { outcome: Outcome::Done(pictures), ..made },
+            None => made,
         };
         let (event, went) = (event(&order, &made), Went::from(&made.outcome));
         let plate = made.plate.or(order.plate);
@@ -130,6 +136,28 @@ async fn embedded(readers: &Readers, order: &Order) -> Result<Made, Ended> {
         Ok(Err(failure)) => Made { plate, outcome: failed(&failure) },
         Err(_) => fault(order),
     })
+}
+
+/// Makes them out of what the printer shows, where the file has nothing inside that can be shown.
+async fn printed(readers: &Readers, order: &Order, made: &Made) -> Result<Option<Pictures>, Ended> {
+    let lacks = |kind: &str| [Kind::NoneEmbedded, Kind::Unsupported].iter().any(|lack| lack.name() == kind);
+    if !matches!(&made.outcome, Outcome::Failed { kind, .. } if lacks(kind)) {
+        return Ok(None);
+    }
+    let Some(picture) = printed::picture(readers, order).await? else { return Ok(None) };
+    let (blobs, content, plate) = (readers.deps.blobs.clone(), order.content, order.plate);
+    let made = readers.work(move || make::printed(&blobs, content, plate, &picture)).await?;
+    match made {
+        Ok(Ok(pictures)) => Ok(Some(pictures)),
+        Ok(Err(failure)) => {
+            log::info!("{}: the printer's picture of it cannot be used: {}", order.file, failure.message);
+            Ok(None)
+        }
+        Err(_) => {
+            log::error!("{}: the printer's picture of it leads to a fault of the program", order.file);
+            Ok(None)
+        }
+    }
 }
 
 fn fault(order: &Order) -> Made {

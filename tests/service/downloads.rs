@@ -565,6 +565,67 @@ fn prusa_prints_are_fetched_over_http() {
     }
 }
 
+/// Waits, without letting time go on, for what came of the thumbnails of the `count`-th file.
+fn pictures(service: &Service, count: usize) -> Value {
+    let name = |event: &Value| event["event"].as_str().unwrap_or_default().to_owned();
+    let about = |event: &Value| {
+        ["file_thumbnails_processed", "thumbnail_processing_failed"].contains(&name(event).as_str())
+    };
+    wait_for("the thumbnails have come to an end", || {
+        service.journal().iter().filter(|event| about(event)).count() >= count
+    });
+    service.journal().into_iter().filter(about).nth(count - 1).unwrap()
+}
+
+#[test]
+fn a_prusa_printer_is_asked_for_the_picture_that_its_file_lacks() {
+    use simulator::prusa::{Fault, Faults, NewFile, Recipe, Target, content};
+    let bare = |path: &str, picture: Option<Vec<u8>>| {
+        let recipe = Recipe { previews: Vec::new(), ..Recipe::default() };
+        NewFile { recipe, picture, ..NewFile::new(path) }
+    };
+    let mut config = crate::prusa::config(simulator::prusa::Model::Mk4);
+    let shown = content::png(220, 124, "shown");
+    config.files.push(bare("Shown.gcode", Some(shown.clone())));
+    config.files.push(bare("Not shown.bgcode", None));
+    config.files.push(bare("Broken.bgcode", Some(b"\x89PNG and no more".to_vec())));
+    let printer = simulator::prusa::Printer::start(config).unwrap();
+    let service = service();
+    let id = crate::prusa::watch(&service, &printer);
+    let numbered_files = ["Würfel groß.gcode", "Shown.gcode", "Not shown.bgcode", "Broken.bgcode"];
+    let mut results = Vec::new();
+    for (number, file) in numbered_files.into_iter().enumerate() {
+        crate::prusa::begin(&service, &id, &printer, file);
+        until_event(&service, "file_download_complete", number + 1);
+        results.push(pictures(&service, number + 1));
+        crate::prusa::finish(&printer);
+        until_event(&service, "job_completed", number + 1);
+    }
+    let told: Vec<_> = results
+        .iter()
+        .map(|event| (event["data"]["source"].as_str(), event["data"]["kind"].as_str()))
+        .collect();
+    let none = (None, Some("none_embedded"));
+    assert_eq!(told, [(Some("embedded"), None), (Some("printer"), None), none, none]);
+    // A file with a picture costs the printer no question.
+    assert_eq!(printer.observations().of(Target::Thumb), 3);
+    assert_eq!(printer.observations().peak_active_requests, 1, "never beside another request for files");
+
+    let data = &results[1]["data"];
+    assert_eq!(data["thumbnails"]["medium"]["width"], 220, "{data}");
+    let path = format!("/files/{}", data["file_id"].as_str().unwrap());
+    let file = service.get(&path);
+    assert_eq!(file["thumbnail_source"], "printer", "{file}");
+    let picture = service.call("GET", &format!("{path}/thumbnail?size=medium"), None);
+    assert_eq!(picture.status, 200);
+
+    // Asked anew of a printer that refuses: what the file itself gives is told.
+    printer.change_faults(|faults| *faults = Faults::at(Target::Thumb, Fault::Status(500))).unwrap();
+    service.post(&format!("{path}/process-thumbnails"), json!({})).expect(202);
+    assert_eq!(pictures(&service, 5)["data"]["kind"], "none_embedded");
+    contract::check(&service.journal());
+}
+
 #[test]
 fn a_prusa_transfer_that_is_cut_begins_anew() {
     use simulator::prusa;

@@ -63,6 +63,49 @@ fn every_event_of_a_print_shows_the_whole_print() {
 }
 
 #[test]
+fn the_trace_of_a_print_shows_who_brought_its_file() {
+    let printer = crate::prusa::manual(simulator::prusa::Model::Mk4);
+    let service = Service::manual();
+    let id = crate::prusa::watch(&service, &printer);
+    crate::prusa::begin(&service, &id, &printer, "Würfel groß.gcode");
+    let handled = |wanted: (&str, &str)| {
+        let Some(job) = service.journal().into_iter().find(|event| event["event"] == "job_created") else {
+            return false;
+        };
+        let trace = service.get(&format!("/events/trace/{}", job["seq"]));
+        let events = trace["events"].as_array().unwrap().clone();
+        events.iter().filter(|event| event["event"] == wanted.1).any(|event| {
+            let by = event["handled_by"].as_array().unwrap();
+            by.iter().any(|by| by["subscriber"] == wanted.0 && by["result"] == "done")
+        })
+    };
+    for wanted in [
+        ("downloads", "auto_download_triggered"),
+        ("thumbnails", "file_needs_thumbnail_processing"),
+        ("metadata", "file_needs_thumbnail_processing"),
+    ] {
+        crate::service::wait_for(&format!("{wanted:?}"), || {
+            service.setup.clock.advance(Duration::from_millis(100));
+            handled(wanted)
+        });
+    }
+    let asked = ["job_created", "job_status_changed", "job_started", "job_updated"];
+    assert!(asked.iter().any(|event| handled(("auto-download", event))), "nobody asked for its file");
+    crate::prusa::finish(&printer);
+    crate::prusa::poll(&service, &id, &printer);
+    crate::service::wait_for("the booking", || {
+        let events = service.journal();
+        let Some(over) = events.iter().find(|event| event["event"] == "job_completed") else { return false };
+        let trace = service.get(&format!("/events/trace/{}", over["seq"]));
+        let events = trace["events"].as_array().unwrap().clone();
+        events.iter().any(|event| {
+            event["event"] == "job_completed"
+                && event["handled_by"].as_array().unwrap().iter().any(|by| by["subscriber"] == "materials")
+        })
+    });
+}
+
+#[test]
 fn state_events_are_counted_over_restarts() {
     let service = Service::manual();
     service.pass(Duration::from_secs(61));

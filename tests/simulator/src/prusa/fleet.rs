@@ -45,6 +45,7 @@ pub fn files() -> Vec<NewFile> {
     let file = |path: &str, print_seconds: f64, weight_g: &[f64]| NewFile {
         path: path.into(),
         bytes: None,
+        picture: None,
         recipe: Recipe { size: 400_000, print_seconds, weight_g: weight_g.to_vec(), ..Recipe::default() },
     };
     vec![

@@ -213,10 +213,9 @@ fn thumb(request: &Request, path: &str, world: &World, config: &Config) -> Reply
     if etag == request.if_none_match {
         return Reply::page(304, "", request).with(format!("ETag: \"{etag}\""));
     }
-    match preview::find(&file.content, size) {
+    let own = file.picture.clone();
+    match own.or_else(|| preview::find(&file.content, size).map(Arc::from)) {
         None => Reply::page(404, "File doesn't contain preview", request),
-        Some(picture) => {
-            Reply::chunked("image/png", picture.into(), request).with(format!("ETag: \"{etag}\""))
-        }
+        Some(picture) => Reply::chunked("image/png", picture, request).with(format!("ETag: \"{etag}\"")),
     }
 }

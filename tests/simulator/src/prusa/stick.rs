@@ -12,6 +12,8 @@ const ENTRIES_MAX: usize = 4_096;
 pub struct FileBody {
     /// The bytes.
     pub content: Arc<[u8]>,
+    /// The picture that the printer shows of it, where that is not the one inside.
+    pub picture: Option<Arc<[u8]>>,
     /// Whether it arrives through Connect, or is being printed and came so: a folder in truth, read-only.
     pub is_partial: bool,
     /// How long a print of it takes, in simulated seconds.
@@ -203,7 +205,7 @@ mod tests {
 
     fn body(text: &str) -> FileBody {
         let content = text.as_bytes().into();
-        FileBody { content, is_partial: false, print_seconds: 1.0, nozzle_c: 0.0, bed_c: 0.0 }
+        FileBody { content, picture: None, is_partial: false, print_seconds: 1.0, nozzle_c: 0.0, bed_c: 0.0 }
     }
 
     #[test]

@@ -241,6 +241,7 @@ impl World {
         let recipe = &file.recipe;
         let body = FileBody {
             content: file.content(self.config.model.slicer_name()).into(),
+            picture: file.picture.clone().map(Arc::from),
             is_partial,
             print_seconds: recipe.print_seconds,
             nozzle_c: recipe.nozzle_c,

@@ -20,6 +20,8 @@ pub struct NewFile {
     pub bytes: Option<Vec<u8>>,
     /// What to make.
     pub recipe: Recipe,
+    /// The picture that the printer shows of it, whatever is in it.
+    pub picture: Option<Vec<u8>>,
 }
 
 impl NewFile {
@@ -32,13 +34,13 @@ impl NewFile {
     /// A file of about this size (never smaller than its head and tail).
     #[must_use]
     pub fn sized(path: &str, size: usize) -> Self {
-        Self { path: path.to_owned(), recipe: Recipe { size, ..Recipe::default() }, bytes: None }
+        Self { path: path.to_owned(), recipe: Recipe { size, ..Recipe::default() }, ..Self::default() }
     }
 
     /// A file with this content.
     #[must_use]
     pub fn bytes(path: &str, bytes: Vec<u8>) -> Self {
-        Self { path: path.to_owned(), bytes: Some(bytes), recipe: Recipe::default() }
+        Self { path: path.to_owned(), bytes: Some(bytes), ..Self::default() }
     }
 
     /// The content; `slicer_model` is the printer that it was sliced for.
