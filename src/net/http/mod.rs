@@ -74,6 +74,9 @@ impl Method {
     }
 }
 
+/// An answer that is taken whole comes within this time where the caller names none: a megabyte at 75 KB/s with a wide margin.
+const FETCH_WHOLE: Duration = Duration::from_secs(20);
+
 /// Deadlines.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -146,10 +149,20 @@ impl Client {
     /// # Errors
     /// [`HttpError`]: no answer, not HTTP, or not let in. Every status but a refused login is an answer.
     pub fn send(&self, method: Method, target: &str) -> Result<Answer, HttpError> {
+        self.send_within(method, target, self.0.limits.whole)
+    }
+
+    /// [`Client::send`] with a deadline of its own for the exchange as a whole.
+    fn send_within(
+        &self,
+        method: Method,
+        target: &str,
+        whole: Option<Duration>,
+    ) -> Result<Answer, HttpError> {
         let mut exchange = self.login().begin();
         loop {
             let proof = self.login().proof(&mut exchange, method.name(), target);
-            let answer = self.once(method, target, &proof)?;
+            let answer = self.once(method, target, &proof, whole)?;
             let challenge = answer
                 .headers
                 .get_all("www-authenticate")
@@ -172,7 +185,9 @@ impl Client {
     /// # Errors
     /// As [`Client::send`]; [`HttpErrorKind::TooLarge`] for a longer body.
     pub fn fetch(&self, method: Method, target: &str, bytes_max: u64) -> Result<Whole, HttpError> {
-        let answer = self.send(method, target)?;
+        // What is taken whole is short: a peer that drips it holds its caller no longer than this.
+        let deadline = self.0.limits.whole.unwrap_or(FETCH_WHOLE);
+        let answer = self.send_within(method, target, Some(deadline))?;
         Ok(Whole { status: answer.status, body: answer.whole(bytes_max)? })
     }
 
@@ -211,12 +226,18 @@ impl Client {
         self.0.login.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn once(&self, method: Method, target: &str, proof: &Proof) -> Result<Answer, HttpError> {
+    fn once(
+        &self,
+        method: Method,
+        target: &str,
+        proof: &Proof,
+        whole: Option<Duration>,
+    ) -> Result<Answer, HttpError> {
         let kept = self.0.kept.swap(false, Ordering::SeqCst);
-        let answered = match self.0.exchange(method, target, proof) {
+        let answered = match self.0.exchange(method, target, proof, whole) {
             // A peer that closes a connection just when it is to be used again: asking twice for the same changes nothing.
             Err(error) if error.kind == HttpErrorKind::Interrupted && method == Method::Get && kept => {
-                self.0.exchange(method, target, proof)
+                self.0.exchange(method, target, proof, whole)
             }
             other => other,
         };
@@ -240,7 +261,13 @@ impl fmt::Debug for Client {
 type Parts = (u16, Option<u64>, HeaderMap, BodyReader<'static>);
 
 impl Shared {
-    fn exchange(&self, method: Method, target: &str, proof: &Proof) -> Result<Parts, HttpError> {
+    fn exchange(
+        &self,
+        method: Method,
+        target: &str,
+        proof: &Proof,
+        whole: Option<Duration>,
+    ) -> Result<Parts, HttpError> {
         let malformed = |what: &str| HttpError::new(HttpErrorKind::BadRequest, what);
         let uri: Uri = format!("http://{}{target}", self.authority)
             .parse()
@@ -256,8 +283,14 @@ impl Shared {
         let odd = |_| malformed("the request cannot be written");
         let answer = match method {
             // An empty body, so that its length is told.
-            Method::Put => self.agent.run(request.body([0_u8; 0].as_slice()).map_err(odd)?),
-            Method::Get | Method::Head | Method::Delete => self.agent.run(request.body(()).map_err(odd)?),
+            Method::Put => {
+                let request = request.body([0_u8; 0].as_slice()).map_err(odd)?;
+                self.agent.run(self.agent.configure_request(request).timeout_per_call(whole).build())
+            }
+            Method::Get | Method::Head | Method::Delete => {
+                let request = request.body(()).map_err(odd)?;
+                self.agent.run(self.agent.configure_request(request).timeout_per_call(whole).build())
+            }
         };
         let answer = answer.map_err(|error| HttpError::of(&error, self.cancelled.load(Ordering::SeqCst)))?;
         let (head, body) = answer.into_parts();
