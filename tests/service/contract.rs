@@ -26,13 +26,15 @@ pub const CONNECTED: [&str; 5] =
 /// The events of one job, as words.
 pub fn job_steps(events: &[Value], job: &str) -> Vec<String> {
     let of_job = events.iter().filter(|event| event["data"]["job_id"] == job);
+    let mut is_over = false;
     of_job
         .filter_map(|event| {
             let name = event["event"].as_str().unwrap();
+            is_over |= name == "job_completed";
             match name {
                 "job_status_changed" => Some(format!("-> {}", event["data"]["status"].as_str().unwrap())),
-                // Where a job's filament came from is found out when it is found out.
-                "job_updated" => None,
+                // Where its filament came from is found out some time after its end.
+                "job_updated" if is_over => None,
                 name if name.starts_with("job_") && event["seq"].is_u64() => Some(name.to_owned()),
                 _ => None,
             }
