@@ -8,7 +8,7 @@
 //! * [`front`] faces the network on the executor. Nothing unvetted passes it.
 //! * [`server`] is `tiny_http` behind a private Unix socket, the `embedded-svc` adapter and the [`server::Router`].
 //! * [`respond`] holds the answers' common shapes: error envelope, lists, ETag.
-//! * [`assets`] is the page, compiled in.
+//! * [`assets`] is the page, compiled in; [`openapi`] the description of the API.
 //!
 //! Deliberately not here: TLS, range requests on small answers, and any knowledge of how events are made: the front
 //! takes them from an [`front::EventSource`].
@@ -17,5 +17,6 @@ pub mod api;
 pub mod assets;
 pub mod front;
 pub mod large;
+pub mod openapi;
 pub mod respond;
 pub mod server;

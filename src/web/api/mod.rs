@@ -18,6 +18,7 @@ mod jobs;
 pub mod library;
 mod linked;
 mod materials;
+mod metrics;
 mod pictures;
 mod printers;
 mod settings;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use embedded_svc::http::server::{Connection, Method};
 use smol::channel::Sender;
 
+use super::openapi;
 use super::respond::ApiError;
 use super::server::{Answer, Call, Router, SlowLane};
 use crate::base::clock::{Clock, Now};
@@ -88,16 +90,27 @@ pub struct Api {
     pub probe: Arc<dyn Fn() -> Probe + Send + Sync>,
 }
 
-/// All routes of the API.
+/// All routes of the API, with their guard.
 #[must_use]
 pub fn routes<C: Connection + 'static>(router: Router<C>, api: &Arc<Api>) -> Router<C> {
-    let with = |handler: fn(&mut Call<'_, C>, &Api) -> Answer| {
+    let with = |handler: Handler<C>| {
         let api = Arc::clone(api);
         move |call: &mut Call<'_, C>| handler(call, &api)
     };
     let judging = Arc::clone(api);
+    table(router.guard(move |call, route| judging.guard.judge(call, route)), with)
+}
+
+/// A handler of this room.
+pub type Handler<C> = fn(&mut Call<'_, C>, &Api) -> Answer;
+
+/// The table of routes; `with` makes a handler into what the router takes. The description of each is in [`crate::web::openapi`].
+pub fn table<C, F>(router: Router<C>, with: impl Fn(Handler<C>) -> F) -> Router<C>
+where
+    C: Connection + 'static,
+    F: for<'c, 'r> Fn(&'c mut Call<'r, C>) -> Answer + Send + Sync + 'static,
+{
     router
-        .guard(move |call, route| judging.guard.judge(call, route))
         .api(Method::Get, "/health", with(health::health))
         .api(Method::Get, "/liveness", with(health::liveness))
         .api(Method::Get, "/readiness", with(health::readiness))
@@ -165,9 +178,24 @@ pub fn routes<C: Connection + 'static>(router: Router<C>, api: &Arc<Api>) -> Rou
         .api(Method::Get, "/events/recent", with(events::recent))
         .api(Method::Get, "/events/stats", with(events::stats))
         .api(Method::Get, "/events/trace/{seq}", with(trace::trace))
+        .page(Method::Get, "/metrics", with(metrics::metrics))
+        .api(Method::Get, "/openapi.json", with(openapi::document))
+        // These are answered by the front (the event stream, and what is streamed). They stand here for their methods, and
+        // for what the front does not take, such as the content of an id that is none.
+        .api(Method::Get, "/events", with(elsewhere))
+        .api(Method::Post, "/library", with(elsewhere))
+        .api(Method::Get, "/library/files/{checksum}/download", with(elsewhere))
+        .api(Method::Get, "/files/{id}/content", with(elsewhere))
+        .api(Method::Get, "/jobs/export", with(elsewhere))
+        .api(Method::Get, "/materials/export", with(elsewhere))
         .api(Method::Get, "/settings", with(settings::show))
         .api(Method::Put, "/settings", with(settings::change))
         .api(Method::Get, "/system", with(system::system))
+}
+
+/// What the front has left: nothing that could be there.
+fn elsewhere<C: Connection>(_: &mut Call<'_, C>, _: &Api) -> Answer {
+    Err(ApiError::new(404, "NOT_FOUND", "There is nothing at this address."))
 }
 
 impl From<StoreError> for ApiError {

@@ -72,7 +72,8 @@ fn tag<C: Connection>(call: &Call<'_, C>, file: &File) -> String {
     if takes_gzip(call) { format!("\"{}-gz\"", file.tag) } else { format!("\"{}\"", file.tag) }
 }
 
-fn takes_gzip<C: Connection>(call: &Call<'_, C>) -> bool {
+/// Whether the client unpacks gzip.
+pub(super) fn takes_gzip<C: Connection>(call: &Call<'_, C>) -> bool {
     call.header("Accept-Encoding").unwrap_or_default().split(',').any(|offer| {
         let mut parts = offer.split(';').map(str::trim);
         parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"))

@@ -3,19 +3,27 @@
 //! Each file of `src/web/page` is compressed once (gzip: over plain HTTP browsers offer nothing better) and hashed. All files
 //! but the page itself live below `/assets/<build>/`, where `<build>` is a hash over all of them: their
 //! addresses change with their content, so they may be cached for ever, and their references to each other stay as written.
+//! It also makes the description of the API (`src/web/openapi`) and compresses it: only that goes into the program.
 //! The same sources give the same bytes: no time, no path and no order of the file system enters.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "a build script writes to cargo's directory, where nothing must survive a power cut"
 )]
-#![expect(clippy::expect_used, reason = "a build script that cannot go on says why and stops the build")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a build script that cannot go on says why and stops the build"
+)]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use sha2::{Digest as _, Sha256};
+
+#[path = "../openapi/compile.rs"]
+mod compile;
 
 /// The mark in `index.html` that becomes the build's hash.
 const BUILD_MARK: &str = "@BUILD@";
@@ -67,6 +75,30 @@ fn main() {
     }
     table.push_str("];\n");
     fs::write(out.join("page_table.rs"), table).expect("cargo's directory is writable");
+    describe_api(&root.join("src/web/openapi"), &out);
+}
+
+/// Makes `openapi.json` and `openapi.json.gz` out of the descriptions in `from`.
+fn describe_api(from: &Path, out: &Path) {
+    println!("cargo::rerun-if-changed={}", from.display());
+    let mut sources: Vec<(String, String)> = fs::read_dir(from)
+        .expect("the descriptions are part of the source")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "api"))
+        .map(|path| (path.display().to_string(), fs::read_to_string(&path).expect("readable")))
+        .collect();
+    sources.sort();
+    let version = env::var("CARGO_PKG_VERSION").expect("cargo sets it");
+    let document = match compile::compile(&version, &sources) {
+        Ok(document) => document,
+        Err(error) => panic!("the description of the API: {error}"),
+    };
+    let tag = hex(&Sha256::digest(&document), 16);
+    let packed = gzip(document.as_bytes());
+    let table = format!("const TAG: &str = {tag:?};\nconst PLAIN_BYTES: usize = {};\n", document.len());
+    fs::write(out.join("openapi.json"), &document).expect("cargo's directory is writable");
+    fs::write(out.join("openapi.json.gz"), packed).expect("cargo's directory is writable");
+    fs::write(out.join("openapi.rs"), table).expect("cargo's directory is writable");
 }
 
 fn content_type(path: &Path) -> Option<&'static str> {
