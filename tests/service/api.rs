@@ -152,6 +152,74 @@ fn unknown_addresses_and_methods() {
 }
 
 #[test]
+fn every_address_names_its_methods() {
+    let service = Service::start();
+    let checksum = "0".repeat(64);
+    for (path, allow) in [
+        ("/events".to_owned(), "GET, HEAD, OPTIONS"),
+        ("/library".to_owned(), "POST, OPTIONS"),
+        (format!("/library/files/{checksum}/download"), "GET, HEAD, OPTIONS"),
+        ("/files/f1/content".to_owned(), "GET, HEAD, OPTIONS"),
+        ("/jobs/export".to_owned(), "GET, HEAD, OPTIONS"),
+        ("/materials/export".to_owned(), "GET, HEAD, OPTIONS"),
+        ("/jobs/j1".to_owned(), "GET, DELETE, PUT, HEAD, OPTIONS"),
+        ("/openapi.json".to_owned(), "GET, HEAD, OPTIONS"),
+    ] {
+        let refused = service.call("PATCH", &path, None);
+        assert_eq!(refused.error(405), "METHOD_NOT_ALLOWED", "{path}");
+        assert_eq!(refused.header("Allow"), Some(allow), "{path}");
+        let asked = service.call("OPTIONS", &path, None);
+        assert_eq!(
+            (asked.status, asked.header("Allow"), asked.body.as_str()),
+            (204, Some(allow), ""),
+            "{path}"
+        );
+    }
+    for path in ["/printers", "/jobs", "/health", "/jobs/export", "/openapi.json"] {
+        let (whole, head) = (service.call("GET", path, None), service.call("HEAD", path, None));
+        assert_eq!((head.status, head.body.as_str()), (200, ""), "{path}");
+        for name in ["Content-Type", "ETag"] {
+            assert_eq!(head.header(name), whole.header(name), "{path}: {name}");
+        }
+    }
+    for path in ["/library/files/nonsense/download", "/files/nonsense/content", "/files/f99/content"] {
+        assert_eq!(service.call("GET", path, None).error(404), "NOT_FOUND", "{path}");
+    }
+}
+
+#[test]
+fn figures_for_prometheus() {
+    let printer = manual(Model::P1s);
+    let service = Service::start();
+    service.watch(&printer);
+    let answer = crate::client::request(service.address, "GET", "/metrics", &[], None);
+    assert_eq!(
+        (answer.status, answer.header("Content-Type")),
+        (200, Some("text/plain; version=0.0.4; charset=utf-8"))
+    );
+    let mut figures = std::collections::BTreeMap::new();
+    let mut known = "";
+    for line in answer.body.lines() {
+        if let Some(kind) = line.strip_prefix("# TYPE ") {
+            known = kind.split(' ').next().unwrap();
+        } else if !line.starts_with('#') {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            assert_eq!(name.split('{').next(), Some(known), "a sample stands behind its type");
+            assert!(figures.insert(name, value.parse::<f64>().unwrap()).is_none(), "{name} twice");
+        }
+    }
+    let name = entry(&printer)["name"].as_str().unwrap().to_owned();
+    assert_eq!(
+        figures[&*format!("printernizer_printer_connected{{printer_id=\"p1\",name=\"{name}\"}}")],
+        1.0
+    );
+    assert_eq!(figures["printernizer_service_up{service=\"store\"}"], 1.0);
+    assert!(figures["printernizer_memory_rss_bytes"] > 1e6);
+    assert_eq!(figures["printernizer_events_total{event=\"printer_added\"}"], 1.0);
+    assert_eq!(figures["printernizer_jobs_total{status=\"completed\"}"], 0.0);
+}
+
+#[test]
 fn pages_and_tags_of_lists() {
     let service = Service::start();
     let id = service.post("/printers", body()).expect(201)["id"].as_str().unwrap().to_owned();

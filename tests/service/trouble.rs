@@ -92,7 +92,8 @@ fn connect_answers_with_the_new_attempt_and_not_with_the_old_one() {
     let (id, connection) = add_with(&service, &printer, json!({"access_code": "wrong"}));
     assert_eq!(connection["kind"], "wrong_code");
     let connect = format!("/printers/{id}/connect");
-    assert_eq!(service.call("POST", &connect, None).expect(503)["connection"]["kind"], "wrong_code");
+    let refused = service.call("POST", &connect, None).expect(503);
+    assert_eq!(refused["details"]["connection"]["kind"], "wrong_code");
     assert_eq!(printer.observations().refused_logins, 2);
     order(&printer, Command::SetAccessCode { code: "wrong".into() });
     assert_eq!(service.call("POST", &connect, None).expect(200)["connection"]["status"], "monitoring");
@@ -215,10 +216,9 @@ fn a_changed_key_waits_for_trust() {
     assert_eq!(view["certificate_sha256"], first);
     let logins = printer.observations().logins;
     // Neither another attempt nor a restart nor a harmless change takes the stranger for the printer.
-    assert_eq!(
-        service.call("POST", &format!("/printers/{id}/connect"), None).expect(503)["connection"]["kind"],
-        "certificate_changed"
-    );
+    let refused = service.call("POST", &format!("/printers/{id}/connect"), None);
+    assert_eq!(refused.error(503), "PRINTER_NOT_CONNECTED");
+    assert_eq!(refused.json()["details"]["connection"]["kind"], "certificate_changed");
     let service = service.restart();
     service.until(&id, "it is refused again", |view| view["connection"]["kind"] == "certificate_changed");
     service.call("PUT", &format!("/printers/{id}"), Some(json!({"location": "shelf"}))).expect(200);

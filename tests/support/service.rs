@@ -20,6 +20,9 @@ use tempfile::TempDir;
 
 use super::client::{self, Answer, Deadline, Listener, PATIENCE, Seen};
 
+#[path = "described.rs"]
+mod described;
+
 /// Lines of the log that are kept, of all services of this program.
 const LINES_MAX: usize = 200_000;
 
@@ -210,14 +213,20 @@ impl Service {
         self.raw(method, path, &["Content-Type: application/json"], body.as_deref().map(str::as_bytes))
     }
 
-    /// The same with headers and a body of one's own.
+    /// The same with headers and a body of one's own. The answer is one that the API's description allows.
     pub fn raw(&self, method: &str, path: &str, headers: &[&str], body: Option<&[u8]>) -> Answer {
         let path = format!("/api/v1{path}");
+        let answer = self.send(method, &path, headers, body);
+        described::check(method, &path, &answer);
+        answer
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &[&str], body: Option<&[u8]>) -> Answer {
         if !self.setup.manual {
-            return client::request(self.address, method, &path, headers, body);
+            return client::request(self.address, method, path, headers, body);
         }
         std::thread::scope(|scope| {
-            let asking = scope.spawn(|| client::request(self.address, method, &path, headers, body));
+            let asking = scope.spawn(|| client::request(self.address, method, path, headers, body));
             while !asking.is_finished() {
                 // A real pause: the handlers poll in manual time, and manual time is to pass slowly.
                 std::thread::park_timeout(Duration::from_millis(2));

@@ -88,7 +88,7 @@ enum Table {
 
 fn table(head: &Head) -> Option<Table> {
     let path = head.path().strip_prefix(API).filter(|_| matches!(head.verb, Verb::Get | Verb::Head))?;
-    match path {
+    match path.strip_suffix('/').unwrap_or(path) {
         "/jobs/export" => Some(Table::Jobs),
         "/materials/export" => Some(Table::Materials),
         _ => None,

@@ -181,7 +181,7 @@ pub fn change<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
 
 pub fn remove<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let id = stored(api, call.param("id"))?.id;
-    let force = call.query().get("force").is_some_and(|value| value == "true" || value == "1");
+    let force = call.query().flag("force")?.unwrap_or(false);
     let connected =
         api.registry.get(id).is_some_and(|entry| entry.state.get().connection == ConnectionState::Monitoring);
     api.store.write_blocking(move |txn| delete(txn, id, force, connected))?;
@@ -226,9 +226,13 @@ pub fn connect<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     // A printer that is connected stays so and has no news.
     let connected = before.connection == ConnectionState::Monitoring;
     let state = wait_for_connection(api, printer.id, (!connected).then_some(seen));
-    let code =
-        if matches!(state.connection, ConnectionState::Failed | ConnectionState::Error) { 503 } else { 200 };
-    connection_answer(code, printer.id, &state)
+    if matches!(state.connection, ConnectionState::Failed | ConnectionState::Error) {
+        let message = state.connection_message.clone();
+        let message = message.unwrap_or_else(|| "The printer cannot be reached.".to_owned());
+        let details = json!({"printer_id": printer.id, "connection": ConnectionView::of(&state)});
+        return Err(ApiError::new(503, "PRINTER_NOT_CONNECTED", message).with_details(details));
+    }
+    connection_answer(printer.id, &state)
 }
 
 pub fn disconnect<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
@@ -236,7 +240,7 @@ pub fn disconnect<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let (seen, _) = entry.state.read();
     tell(&entry, Command::Disconnect)?;
     wait_until(api, &entry, seen, |state| state.connection == ConnectionState::Disconnected);
-    connection_answer(200, printer.id, &state_of(api, printer.id))
+    connection_answer(printer.id, &state_of(api, printer.id))
 }
 
 pub fn trust<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
@@ -257,7 +261,7 @@ pub fn trust<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     api.registry.update(Arc::clone(&trusted));
     let (seen, _) = entry.state.read();
     tell(&entry, Command::Update(trusted))?;
-    connection_answer(200, id, &wait_for_connection(api, id, Some(seen)))
+    connection_answer(id, &wait_for_connection(api, id, Some(seen)))
 }
 
 pub fn plate_cleared<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
@@ -507,9 +511,9 @@ fn wait_until(api: &Api, entry: &Entry, mut seen: u64, done: impl Fn(&PrinterSta
     }));
 }
 
-fn connection_answer(code: u16, id: PrinterId, state: &PrinterState) -> Answer {
+fn connection_answer(id: PrinterId, state: &PrinterState) -> Answer {
     Reply::json(
-        code,
+        200,
         &json!({"printer_id": id, "status": state.status, "connection": ConnectionView::of(state)}),
     )
 }

@@ -129,7 +129,8 @@ async fn exchange<E: EventSource, L: LargeRoutes>(
         shared.stats.foreign.fetch_add(1, Ordering::Relaxed);
         return Err(error.into());
     }
-    if head.path() == EVENTS_PATH {
+    // Other methods than these are refused by the router, as everywhere.
+    if head.path() == EVENTS_PATH && matches!(head.verb, Verb::Get | Verb::Head) {
         return events(holder, shared, client, head, peer).await;
     }
     if let Some(most) = shared.large.takes(head) {
@@ -172,17 +173,9 @@ async fn events<E: EventSource, L: LargeRoutes>(
     head: &Head,
     peer: IpAddr,
 ) -> Result<After, Ended> {
-    match head.verb {
-        Verb::Get => {}
-        Verb::Head => {
-            client.write(&stream_head()).await?;
-            return Ok(After::Linger);
-        }
-        _ => {
-            let mut error = ApiError::new(405, "METHOD_NOT_ALLOWED", "This address takes GET.");
-            error.allow = Some("GET, HEAD".to_owned());
-            return Err(error.into());
-        }
+    if head.verb == Verb::Head {
+        client.write(&stream_head()).await?;
+        return Ok(After::Linger);
     }
     let request = StreamRequest::parse(head, peer)?;
     let open = shared.seats.borrow().count(|phase| phase == Phase::Stream);

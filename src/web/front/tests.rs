@@ -306,7 +306,8 @@ fn an_event_stream_begins_with_what_was_asked_for_and_pings() {
     drop(again);
     assert_eq!(bench.get("/api/v1/events?after=x").code(), (400, "BAD_VALUE".to_owned()));
     let posted = bench.ask("POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert_eq!(posted.code(), (405, "METHOD_NOT_ALLOWED".to_owned()));
+    // Other methods are the router's, and that of this bench does not know the address.
+    assert_eq!(posted.code(), (404, "NOT_FOUND".to_owned()));
     let looked = bench.ask("HEAD /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(looked.status == 200 && looked.head.contains("text/event-stream"), "{}", looked.head);
 }
