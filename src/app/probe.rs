@@ -39,14 +39,19 @@ impl Figures {
     #[must_use]
     pub fn read(&self) -> Probe {
         let failed = self.store.failure().get();
-        let store = json!({"failure": failed.as_deref()});
+        let refusal = self.store.refusal();
+        let store = json!({
+            "failure": failed.as_deref(),
+            "in_memory_since": refusal.as_ref().map(|refusal| refusal.since.to_string()),
+        });
+        let banner = refusal.map(|refusal| refusal.to_string());
         let mqtt = json!({"links": self.mqtt.links(), "panics": self.mqtt.panics()});
         Probe {
             services: vec![("store", failed.is_none(), store), ("mqtt", self.mqtt.panics() == 0, mqtt)],
             memory: json!({"rss_bytes": kib("/proc/self/status", "VmRSS:"), "peak_bytes": kib("/proc/self/status", "VmHWM:")}),
             storage: self.storage(),
             board: machine(&self.board.facts()),
-            warnings: self.card.state().trouble.into_iter().collect(),
+            warnings: banner.into_iter().chain(self.card.state().trouble).collect(),
         }
     }
 

@@ -8,6 +8,7 @@ use redb::Database;
 
 use super::error::StoreError;
 use super::record::Damage;
+use super::refuge::RefusalCell;
 use super::stats::StoreStats;
 use crate::base::clock::Clock;
 use crate::base::latest::Latest;
@@ -21,6 +22,8 @@ pub struct Env {
     pub(super) zone: Zone,
     /// Set once, by the first error of redb or of the file below it.
     pub(super) failed: Latest<Option<Arc<str>>>,
+    /// Whether the card takes records.
+    pub(super) refusal: RefusalCell,
     pub(super) damage: Damage,
     pub(super) stats: Mutex<StoreStats>,
     /// Grows by one at each turn of the thread's loop.

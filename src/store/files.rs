@@ -1,7 +1,8 @@
 //! The names in the data directory, and opening redb on them without being killed by damaged bytes.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
+use std::ops::Bound;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use redb::{Builder, Database, DatabaseError, StorageBackend, StorageError};
 
 use super::env::guarded;
 use super::error::StoreError;
+use super::refuge::{self, Refuge, RefusalCell, Renew};
+use crate::base::clock::Clock;
 use crate::base::file::sync_parent;
 
 /// The records and the journal.
@@ -74,9 +77,7 @@ impl Paths {
 
     /// Puts a copy of `backup` in the place of the main file.
     pub(super) fn put_back(&self, backup: &Path) -> io::Result<()> {
-        let mut beside = self.main().into_os_string();
-        beside.push(".new");
-        let beside = PathBuf::from(beside);
+        let beside = beside(&self.main());
         let mut target = create_private(&beside)?;
         io::copy(&mut File::open(backup)?, &mut target)?;
         target.sync_all()?;
@@ -138,12 +139,64 @@ impl StorageBackend for Boxed {
 
 /// Opens the database in the file at `path`, making it if need be.
 pub(super) fn open_file(path: &Path, cache_bytes: usize, check: bool) -> Result<Database, OpenFailure> {
-    let refused = |error: io::Error| {
-        OpenFailure::Refused(StoreError::Open(path.to_owned(), Arc::from(error.to_string())))
+    open(path, file(path)?, cache_bytes, check)
+}
+
+/// The same for the main file: what the card refuses from then on is kept in memory, and `refusal` tells of it.
+pub(super) fn open_main(
+    path: &Path,
+    cache_bytes: usize,
+    check: bool,
+    clock: &Clock,
+    refusal: &RefusalCell,
+) -> Result<Database, OpenFailure> {
+    let renew = renew(path.to_owned());
+    let refuge = Refuge::new(Box::new(file(path)?), renew, clock.clone(), refusal.clone());
+    open(path, refuge, cache_bytes, check)
+}
+
+fn file(path: &Path) -> Result<FileBackend, OpenFailure> {
+    let opened = match private().create(true).truncate(false).open(path) {
+        // The kernel made a failing card read-only: what is there can be read.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(path),
+        opened => opened,
     };
-    let file = private().create(true).truncate(false).open(path).map_err(refused)?;
-    let backend = FileBackend::new(file).map_err(|error| judge(path, error))?;
-    open(path, backend, cache_bytes, check)
+    let file = opened.map_err(|error| {
+        OpenFailure::Refused(StoreError::Open(path.to_owned(), Arc::from(error.to_string())))
+    })?;
+    FileBackend::new(file).map_err(|error| judge(path, error))
+}
+
+/// Writes the whole file anew beside itself and puts it in its own place.
+fn renew(path: PathBuf) -> Renew {
+    Box::new(move |len, read| {
+        let beside = beside(&path);
+        let written = || -> io::Result<Box<dyn StorageBackend>> {
+            let mut target = create_private(&beside)?;
+            refuge::copy(len, read, |piece| target.write_all(piece))?;
+            target.sync_all()?;
+            // The lock is taken before the name, so that no other process gets between.
+            let backend = FileBackend::new(target).map_err(io::Error::other)?;
+            let locked = backend.try_lock_range(Bound::Unbounded, Bound::Unbounded);
+            if !locked.map_err(io::Error::other)? {
+                return Err(io::Error::other("another process works on the new file"));
+            }
+            fs::rename(&beside, &path)?;
+            sync_parent(&path)?;
+            Ok(Box::new(backend))
+        };
+        written().inspect_err(|_| {
+            // What came of it takes the room that the card may be short of.
+            let _ = fs::remove_file(&beside);
+        })
+    })
+}
+
+/// The name under which a new main file is written.
+fn beside(path: &Path) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    PathBuf::from(beside)
 }
 
 /// Opens the database in `backend`, making it if it is empty. A panic on damaged bytes is damage.

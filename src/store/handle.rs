@@ -11,6 +11,7 @@ use super::env::{Env, guarded};
 use super::error::{DecodeError, RecordError, StoreError};
 use super::group::WriteWork;
 use super::record::hex;
+use super::refuge::Refusal;
 use super::stats::StoreStats;
 use super::tables::{Key as _, Table};
 use super::txn::Txn;
@@ -159,6 +160,12 @@ impl Store {
     #[must_use]
     pub fn failure(&self) -> &Latest<Option<Arc<str>>> {
         &self.env.failed
+    }
+
+    /// Why and since when the card takes no records, if it is so: they are kept in memory, and a power cut would lose them.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        (*self.env.refusal.get()).clone()
     }
 
     /// Waits until the store has failed; answers why.

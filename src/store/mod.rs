@@ -5,8 +5,9 @@
 //! - One thread, named `store`, writes. Closures that are queued while a commit runs share the next one. It never waits for a
 //!   subscriber, a printer or the network.
 //! - A closure that fails or panics leaves nothing behind; the others of its group are untouched.
-//! - An error of the file ends the service: the handle of redb is poisoned, nothing is announced that was not committed, and
-//!   [`Store::failed`] tells the app, which ends the process.
+//! - What the card refuses is kept in memory until it takes it ([`Store::refusal`]): the watching goes on. Any other error of the
+//!   file ends the service: the handle of redb is poisoned, nothing is announced that was not committed, and [`Store::failed`]
+//!   tells the app, which ends the process.
 //!
 //! Not here: what a record means, when it is written, which event it deserves. That is decided by the rooms above.
 //!
@@ -28,6 +29,7 @@ mod open;
 mod read;
 mod record;
 mod records;
+mod refuge;
 mod run_state;
 mod settings;
 mod stats;
@@ -53,6 +55,7 @@ pub use open::{
 pub use read::{OPEN_JOBS_READ_MAX, RawRead, Read, SLOTS_READ_MAX, Span, UNBOOKED_READ_MAX};
 pub use record::{RECORD_BYTES_MAX, Record, body, versioned};
 pub use records::{INDEXED_READ_MAX, LIBRARY_PAGE_MAX, LibraryPage, ReadFiles};
+pub use refuge::Refusal;
 pub use settings::{SETTING_BYTES_MAX, SETTING_NAME_MAX, SettingsStorage};
 pub use stats::StoreStats;
 pub use tables::{Key, KeyBytes, Table};

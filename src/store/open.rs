@@ -18,6 +18,7 @@ use super::handle::{QUEUE_MAX, Store};
 use super::job_totals;
 use super::journal::JOURNAL_MAX;
 use super::record::Damage;
+use super::refuge::RefusalCell;
 use super::run_state::{Found, RunState};
 use super::stats::StoreStats;
 use super::tables::{Key as _, Table, meta};
@@ -145,20 +146,21 @@ impl Store {
         fs::create_dir_all(paths.backup_dir())
             .map_err(|error| StoreError::Open(paths.backup_dir(), Arc::from(error.to_string())))?;
         let (run_state, found) = RunState::open(&paths.dir);
-        let opening = Opening { paths: &paths, cache_bytes, found, zone: &zone };
+        let refusal = RefusalCell::new(None);
+        let opening =
+            Opening { paths: &paths, cache_bytes, found, zone: &zone, clock: &clock, refusal: &refusal };
         let (database, position, mut report) = match backend {
             Some(backend) => opening.on_backend(backend)?,
             None => opening.on_files()?,
         };
-        run_state.set_running(position.counters).map_err(|error| {
-            StoreError::Open(paths.dir.join(super::run_state::FILE), Arc::from(error.to_string()))
-        })?;
+        run_state.begin(position.counters);
         report.opened_in_ms = u64::try_from(clock.now().mono.since(begin).as_millis()).unwrap_or(u64::MAX);
 
         let env = Arc::new(Env {
             clock,
             zone,
             failed: Latest::new(None),
+            refusal,
             damage: Damage::default(),
             stats: Mutex::new(StoreStats::default()),
             heartbeat: AtomicU64::new(0),
@@ -191,6 +193,8 @@ struct Opening<'a> {
     cache_bytes: usize,
     found: Option<Found>,
     zone: &'a Zone,
+    clock: &'a Clock,
+    refusal: &'a RefusalCell,
 }
 
 type Opened = (Database, Position, OpenReport);
@@ -198,6 +202,10 @@ type Opened = (Database, Position, OpenReport);
 impl Opening<'_> {
     fn clean(&self) -> bool {
         self.found.is_none_or(|found| found.clean)
+    }
+
+    fn open_main(&self, check: bool) -> Result<Database, OpenFailure> {
+        files::open_main(&self.paths.main(), self.cache_bytes, check, self.clock, self.refusal)
     }
 
     fn on_backend(&self, backend: Box<dyn StorageBackend>) -> Result<Opened, StoreError> {
@@ -223,8 +231,8 @@ impl Opening<'_> {
             let checks: &[bool] = if self.clean() { &[false, true] } else { &[true] };
             for check in checks {
                 report.integrity_checked = *check;
-                let opened = files::open_file(&self.paths.main(), self.cache_bytes, *check)
-                    .and_then(|database| self.examine(database, false, &mut report));
+                let opened =
+                    self.open_main(*check).and_then(|database| self.examine(database, false, &mut report));
                 match opened {
                     Ok((database, position)) => return Ok((database, position, report)),
                     Err(OpenFailure::Refused(error)) => return Err(error),
@@ -247,8 +255,7 @@ impl Opening<'_> {
             }
             self.paths.put_back(&backup).map_err(|error| self.refused(&error))?;
             report.integrity_checked = true;
-            let opened = files::open_file(&self.paths.main(), self.cache_bytes, true)
-                .and_then(|database| self.examine(database, true, &mut report));
+            let opened = self.open_main(true).and_then(|database| self.examine(database, true, &mut report));
             match opened {
                 Ok((database, position)) => {
                     log::error!("the records were restored from {}; newer ones are lost", backup.display());
@@ -265,8 +272,7 @@ impl Opening<'_> {
         // What a damaged backup left behind must not be taken for records.
         crate::base::file::remove(&self.paths.main()).map_err(|error| self.refused(&error))?;
         report.integrity_checked = false;
-        let opened = files::open_file(&self.paths.main(), self.cache_bytes, false)
-            .and_then(|database| self.examine(database, expected, &mut report));
+        let opened = self.open_main(false).and_then(|database| self.examine(database, expected, &mut report));
         match opened {
             Ok((database, position)) => {
                 report.started_empty = expected;

@@ -44,6 +44,14 @@ impl RunState {
         (RunState { path }, found)
     }
 
+    /// Notes that a run has begun. On a card that takes nothing the run goes on without the note: redb sees an unclean end by
+    /// itself, and only the floor of the numbers is lower then.
+    pub(super) fn begin(&self, counters: Counters) {
+        if let Err(error) = self.set_running(counters) {
+            log::warn!("cannot write {}: {error}", self.path.display());
+        }
+    }
+
     /// Notes that a run has begun.
     pub(super) fn set_running(&self, counters: Counters) -> io::Result<()> {
         write_atomic(&self.path, render("running", counters).as_bytes())

@@ -72,9 +72,7 @@ pub fn rows() -> Vec<Row> {
         at(Target::Status, Fault::Length(20), Borne, Borne),
         at(Target::Status, Fault::Length(-20), Borne, Borne),
     ];
-    // The large one is tried by `tests/service/prusa.rs`: seven printers need longer to make and send their four megabytes
-    // than a clock that is moved by hand waits for an answer.
-    for garbage in Garbage::ALL.into_iter().filter(|garbage| *garbage != Garbage::Large) {
+    for garbage in Garbage::ALL {
         use Garbage as G;
         let (connecting, running) = match garbage {
             // Words and numbers that cannot be: the rest of the page counts.

@@ -6,6 +6,7 @@ mod crash;
 pub(crate) mod disk;
 mod job_totals;
 mod model;
+mod refuge;
 mod specification;
 
 use std::path::Path;

@@ -74,6 +74,10 @@ fn render(api: &Api, seq: u64, printers: &[Printer], jobs: Vec<(Linked, Job)>, f
         warnings
             .push(json!({"kind": "clock_not_synced", "message": "The device does not know the time yet."}));
     }
+    let refusal = api.store.refusal().map(|refusal| refusal.to_string());
+    for (kind, message) in [("records_in_memory", refusal), ("storage", api.library.card().state().trouble)] {
+        warnings.extend(message.map(|message| json!({"kind": kind, "message": message})));
+    }
     json!({
         "printers": printers,
         "jobs": jobs,
