@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::record::{completed, emit_status, flow_of};
 use crate::events::{Event, JobOnly};
-use crate::model::{FileId, Job, JobId, JobStatus};
+use crate::model::{Booking, FileId, Job, JobId, JobStatus};
 use crate::store::{Read as _, StoreError, Txn};
 
 /// Why a job was not changed.
@@ -129,8 +129,12 @@ pub fn set_status(
         job.ended_at = Some(now.wall);
         job.clock_synced &= now.synced;
     }
-    // What it has used becomes known with its end; whether to book it was offered already.
-    job.material.used = job.used().map(|uses| uses.iter().map(|one| one.used).sum());
+    if job.material.booking == Booking::Offered && (job.material.uses.is_some() || job.file_id.is_some()) {
+        // It was offered because nobody had seen the end: with a person's word it is booked as any other.
+        job.judge_material();
+    } else {
+        job.material.used = job.used().map(|uses| uses.iter().map(|one| one.used).sum());
+    }
     let flow = flow_of(id);
     let seq = emit_status(txn, &job, before, &flow, Some(job.created_seq));
     if ends {

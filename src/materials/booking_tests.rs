@@ -13,7 +13,7 @@ use crate::events::{Announcer, Envelope, Event, EventBus, FileMetadataExtracted,
 use crate::jobs::record::{Transition, apply};
 use crate::model::status::{Filament, Observation, Print, PrinterState};
 use crate::model::{
-    Booking, Consumption, FileId, Job, JobId, Mass, Material, MaterialId, PrinterId, PrinterStatus,
+    Booking, Consumption, FileId, Job, JobId, JobStatus, Mass, Material, MaterialId, PrinterId, PrinterStatus,
 };
 use crate::store::tests::scratch;
 use crate::store::{OpenedStore, Read as _, Store, StoreError, StoreOptions, Txn};
@@ -311,6 +311,23 @@ fn what_is_not_certain_is_offered_and_never_booked_by_itself() {
     shop.learn(TWO);
     shop.settle(vague);
     assert_eq!((shop.job(vague).material.booking, shop.bookings().len()), (Booking::Undone, 1));
+}
+
+#[test]
+fn an_end_that_nobody_saw_is_booked_when_a_person_tells_it() {
+    let mut shop = Shop::new();
+    let unseen = shop.print(PrinterStatus::Idle, 80);
+    shop.link(unseen);
+    shop.learn(ONE);
+    assert_eq!((shop.job(unseen).material.booking, shop.bookings()), (Booking::Offered, Vec::new()));
+    shop.write(move |txn| {
+        crate::jobs::edit::set_status(txn, unseen, JobStatus::Completed, None).unwrap();
+        Ok(())
+    });
+    assert_eq!(shop.job(unseen).material.booking, Booking::Pending);
+    shop.learn(ONE);
+    shop.settle(unseen);
+    assert_eq!((shop.job(unseen).material.booking, shop.bookings().len()), (Booking::Booked, 1));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::base::handling::Handling;
 use crate::base::task::{TaskContext, TaskResult, Wake};
 use crate::bus::MustError;
 use crate::events::{Announcer, Envelope, Event};
-use crate::model::Booking;
+use crate::model::{Booking, JobId, JobStatus};
 use crate::store::{Read as _, Store};
 
 /// Its name among the subscribers.
@@ -62,16 +62,10 @@ async fn handle(deps: &Deps, envelope: &Envelope) -> Result<(), MaterialError> {
             let settled = deps.store.write(move |txn| settle::settle(txn, id, cause)).await;
             end(handling, settled, |settled| words(*settled))
         }
-        // A job may be linked to a file whose figures are known already.
-        Event::JobUpdated(changed) => {
-            let id = changed.job_id;
-            let job = deps.store.read(move |view| view.job(id)).await;
-            if job.is_ok_and(|job| job.is_some_and(|job| job.material.booking == Booking::Pending)) {
-                let handling = deps.announcer.handle(NAME, seq);
-                let settled = deps.store.write(move |txn| settle::settle(txn, id, cause)).await;
-                return end(handling, settled, |settled| words(*settled));
-            }
-            Ok(())
+        // A job may be linked to a file whose figures are known already, and a person may have told how it ended.
+        Event::JobUpdated(changed) => settle_pending(deps, changed.job_id, seq).await,
+        Event::JobStatusChanged(changed) if changed.old_status == JobStatus::Unknown => {
+            settle_pending(deps, changed.job_id, seq).await
         }
         Event::FileMetadataExtracted(figures) => {
             let (file, plate) = (figures.file_id, figures.plate);
@@ -86,6 +80,17 @@ async fn handle(deps: &Deps, envelope: &Envelope) -> Result<(), MaterialError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Books a job of which an event spoke, where it still is to be booked.
+async fn settle_pending(deps: &Deps, id: JobId, seq: u64) -> Result<(), MaterialError> {
+    let job = deps.store.read(move |view| view.job(id)).await;
+    if job.is_ok_and(|job| job.is_some_and(|job| job.material.booking == Booking::Pending)) {
+        let handling = deps.announcer.handle(NAME, seq);
+        let settled = deps.store.write(move |txn| settle::settle(txn, id, Some(seq))).await;
+        return end(handling, settled, |settled| words(*settled));
+    }
+    Ok(())
 }
 
 /// What came of a job, in words for the trace; `None` where there was nothing to do.
