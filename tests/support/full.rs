@@ -127,7 +127,7 @@ fn file(id: FileId, number: u64) -> FileRecord {
         source: FileSource::Printer(PrinterId(number % 8 + 1)),
         source_name: "the printer in the cellar".into(),
         path: format!("/cache/{name}").into_bytes(),
-        name: name.into(),
+        name,
         size: Some(size(number)),
         mark: None,
         status: FileStatus::Downloaded,
