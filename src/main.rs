@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use printernizer::base::logging;
-use printernizer::cli::{self, Command, Failure, Options, Outcome};
+use printernizer::cli::{self, Command, Failure, Helper, Options, Outcome};
 
 fn main() -> ExitCode {
     board::share_one_heap();
     match cli::parse(std::env::args_os().skip(1)) {
         Ok(Command::Serve(options)) => serve(&options).into(),
+        Ok(Command::Helper(helper)) => help(helper).into(),
         Ok(Command::Inspect(words)) => cli::inspect::run(words),
         Ok(command) => cli::run(&command, std::env::vars_os().collect()).into(),
         Err(error) => Failure::Usage(error.to_string()).tell().into(),
@@ -18,7 +19,10 @@ fn main() -> ExitCode {
 fn serve(options: &Options) -> Outcome {
     let loaded = match cli::load(options, std::env::vars_os().collect()) {
         Ok(loaded) => loaded,
-        Err(failure) => return failure.tell(),
+        Err(failure) => {
+            printernizer::app::serve::show_fault();
+            return failure.tell();
+        }
     };
     logging::init(&loaded.config.log);
     for warning in &loaded.warnings {
@@ -28,7 +32,15 @@ fn serve(options: &Options) -> Outcome {
         Ok(()) => Outcome::Done,
         Err(error) => {
             log::error!("{}", printernizer::base::error::chain(&error));
+            printernizer::app::serve::show_fault();
             Outcome::Failed
         }
+    }
+}
+
+fn help(helper: Helper) -> Outcome {
+    match printernizer::app::helper::run(helper) {
+        Ok(()) => Outcome::Done,
+        Err(error) => Failure::Failed(printernizer::base::error::chain(&error).to_string()).tell(),
     }
 }

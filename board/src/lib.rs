@@ -8,10 +8,11 @@
 //! Not here: when a signal is shown and what it means for the service; updates' signatures and their transport.
 //!
 //! Bounds: files below `/proc` and `/sys` are read up to [`FILE_BYTES_MAX`], at most [`ADDRESSES_MAX`] addresses are
-//! listed. Nothing waits.
+//! listed. Nothing waits, but asking for power waits for the helper's word.
 
 mod facts;
 mod heap;
+pub mod helper;
 mod host;
 mod led;
 mod pi;

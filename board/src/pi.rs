@@ -1,23 +1,16 @@
 //! A Raspberry Pi of the first generation: Zero, Zero W, 1.
 //!
-//! The service runs without privileges, so restarting is asked of a small helper behind a socket with two fixed words
-//! ([`POWER_SOCKET`]); where that is absent the answer is an error and the page says so.
+//! The service runs without privileges, so restarting is asked of a helper, and so is the light where the service may not
+//! write to it ([`super::helper`]); where the helper is absent the answer is an error and the page says so.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::facts::{self, Card, Facts};
+use super::helper::{self, Power};
 use super::led::Led;
 use super::{Board, BoardError, Signal, read};
-
-/// Where the helper of the appliance listens.
-pub const POWER_SOCKET: &str = "run/printernizer-power.sock";
-
-/// The helper answers at once or not at all.
-const POWER_WAIT: Duration = Duration::from_secs(5);
 
 /// File systems of the card that are looked at: boot, two systems, data.
 const FILE_SYSTEMS_MAX: usize = 8;
@@ -47,19 +40,9 @@ impl Pi {
         Pi { root: root.to_owned(), led: Led::new(directory.unwrap_or_else(|| leds.join("ACT")), inverted) }
     }
 
-    /// Tells the helper one word; it answers `ok` before it acts.
-    fn power(&self, word: &str) -> Result<(), BoardError> {
-        let ask = || -> io::Result<()> {
-            let mut socket = UnixStream::connect(self.root.join(POWER_SOCKET))?;
-            socket.set_read_timeout(Some(POWER_WAIT))?;
-            socket.set_write_timeout(Some(POWER_WAIT))?;
-            socket.write_all(word.as_bytes())?;
-            socket.write_all(b"\n")?;
-            let mut answer = [0; 2];
-            socket.read_exact(&mut answer)?;
-            if &answer == b"ok" { Ok(()) } else { Err(io::Error::other("the helper refused")) }
-        };
-        ask().map_err(|source| BoardError::System { what: "asking the system for it", source })
+    /// Shows `signal` without asking anybody.
+    pub(crate) fn show_itself(&self, signal: Signal) -> Result<(), BoardError> {
+        self.led.show(signal)
     }
 }
 
@@ -79,15 +62,22 @@ impl Board for Pi {
     }
 
     fn show(&self, signal: Signal) -> Result<(), BoardError> {
-        self.led.show(signal)
+        match self.show_itself(signal) {
+            Err(BoardError::System { source, .. })
+                if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) =>
+            {
+                helper::ask_light(&self.root, signal)
+            }
+            shown => shown,
+        }
     }
 
     fn restart(&self) -> Result<(), BoardError> {
-        self.power("restart")
+        helper::ask_power(&self.root, Power::Restart)
     }
 
     fn power_off(&self) -> Result<(), BoardError> {
-        self.power("power-off")
+        helper::ask_power(&self.root, Power::Off)
     }
 }
 
@@ -148,7 +138,7 @@ fn is_on_card(path: &Path) -> bool {
 mod tests {
     use super::*;
     use std::fs::File;
-    use std::io::BufRead as _;
+    use std::io::{self, BufRead as _, Write as _};
     use std::os::unix::net::UnixListener;
 
     fn made(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -230,7 +220,7 @@ mod tests {
         let root = made(&[("run/x", "")]);
         let pi = Pi::new(root.path());
         assert!(pi.restart().is_err());
-        let listener = UnixListener::bind(root.path().join(POWER_SOCKET)).unwrap();
+        let listener = UnixListener::bind(root.path().join(helper::POWER_SOCKET)).unwrap();
         let helper = std::thread::spawn(move || {
             let mut words = Vec::new();
             for answer in ["ok\n", "no\n"] {

@@ -6,6 +6,8 @@
 mod beats;
 mod files;
 mod fleet;
+pub mod helper;
+mod inherited;
 mod light;
 mod probe;
 mod seed;
@@ -140,6 +142,8 @@ pub enum AppError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The service manager's socket cannot be used.
+    Inherited(inherited::InheritedError),
     /// The web server could not be started.
     Web(crate::web::server::ServerError),
     /// A task kept failing, or a thread has ended.
@@ -154,6 +158,7 @@ impl fmt::Display for AppError {
             AppError::Listen { address, .. } => {
                 write!(f, "cannot listen on {address}; choose another with --listen or [web] listen")
             }
+            AppError::Inherited(_) => f.write_str("cannot serve the page"),
             AppError::Web(_) => f.write_str("could not start the web server"),
             AppError::Fatal(reason) => write!(f, "the service ended itself: {reason}"),
         }
@@ -165,6 +170,7 @@ impl std::error::Error for AppError {
         match self {
             AppError::Store(source) => Some(source),
             AppError::Start { source, .. } | AppError::Listen { source, .. } => Some(source),
+            AppError::Inherited(source) => Some(source),
             AppError::Web(source) => Some(source),
             AppError::Fatal(_) => None,
         }
@@ -206,6 +212,8 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         downloads: fetching,
     } = options;
     let started = clock.now();
+    let light = Arc::clone(&board);
+    let _ = light.show(board::Signal::Starting);
 
     // The store announces what it has committed; the announcer passes it on.
     let bus = EventBus::new();
@@ -357,6 +365,8 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         }
         ended
     }));
+    // The same flicker as at the start: not yet.
+    let _ = light.show(board::Signal::Starting);
     web.stop();
     // What holds the store must be gone before its thread can end.
     drop((api, deps, library, supervisor, executor));

@@ -27,6 +27,7 @@ Commands:
   inspect FILE          print what a print file says about itself
       --json            as JSON
   self-test             try on this device what the service is built on
+  helper light|power    for the units beside the service: do one word from a socket
   version               print the version
 
 Options:
@@ -60,10 +61,21 @@ pub enum Command {
         /// The directory to write to; without one a temporary one is made.
         data_dir: Option<PathBuf>,
     },
+    /// Do for the service what it may not do itself.
+    Helper(Helper),
     /// Print the version.
     Version,
     /// Print the usage.
     Help,
+}
+
+/// What a helper does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Helper {
+    /// Shows a signal on the light.
+    Light,
+    /// Restarts the machine, or switches it off.
+    Power,
 }
 
 /// Options that concern the configuration.
@@ -248,6 +260,15 @@ impl Given {
                 let given = self.only("self-test", &["--data"])?;
                 Ok(Command::SelfTest { data_dir: given.options.data.map(PathBuf::from) })
             }
+            (Some("helper"), Some(word)) => {
+                let helper = match word.to_str() {
+                    Some("light") => Helper::Light,
+                    Some("power") => Helper::Power,
+                    _ => return Err(wrong(format!("unexpected word {:?}", word.to_string_lossy()))),
+                };
+                self.only("helper", &[]).map(|_| Command::Helper(helper))
+            }
+            (Some("helper"), None) => Err(wrong("helper needs a second word: light or power")),
             (
                 Some("version" | "help" | "serve" | "check-config" | "config" | "events" | "self-test"),
                 Some(word),
@@ -289,6 +310,7 @@ mod tests {
         for line in ["serve --config f --data d --listen l", "--listen=l --data=d serve --config=f"] {
             assert_eq!(parse_line(line), Ok(Command::Serve(options.clone())), "{line}");
         }
+        assert_eq!(parse_line("helper light"), Ok(Command::Helper(Helper::Light)));
         assert_eq!(parse_line("config print"), Ok(Command::ConfigPrint(Options::default())));
         assert_eq!(
             parse_line("trace 17 --json"),
@@ -332,6 +354,9 @@ mod tests {
             ("trace", "trace needs the number"),
             ("trace -1", "-1"),
             ("config", "config print"),
+            ("helper", "light or power"),
+            ("helper fan", "unexpected word \"fan\""),
+            ("helper power --json", "--json means nothing for helper"),
             ("config show", "unexpected word \"show\""),
             ("a b c", "c"),
         ] {
@@ -358,6 +383,7 @@ mod tests {
             "trace SEQ",
             "inspect FILE",
             "self-test",
+            "helper light|power",
             "version",
         ] {
             assert!(USAGE.contains(&format!("\n  {command} ")), "{command}");

@@ -15,7 +15,7 @@ mod self_test;
 mod sse;
 mod trace;
 
-pub use args::{Command, Options, USAGE, UsageError, parse};
+pub use args::{Command, Helper, Options, USAGE, UsageError, parse};
 pub use outcome::Outcome;
 
 use crate::config::{self, Loaded, Mistakes};
@@ -24,8 +24,8 @@ use crate::config::{self, Loaded, Mistakes};
 #[must_use]
 pub fn run(command: &Command, environment: Vec<(OsString, OsString)>) -> Outcome {
     let result = match command {
-        // `main` takes these two itself; answering them here keeps the match whole.
-        Command::Serve(_) | Command::Inspect(_) => {
+        // `main` takes these itself; answering them here keeps the match whole.
+        Command::Serve(_) | Command::Inspect(_) | Command::Helper(_) => {
             Err(Failure::Usage("this command is not run from here".to_owned()))
         }
         Command::CheckConfig(options) => load(options, environment).and_then(|loaded| check_config(&loaded)),
@@ -106,7 +106,11 @@ fn say(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Writes to standard error; that nobody reads it is no second error.
+/// Writes to standard error, as errors where that is the journal; that nobody reads it is no second error.
 fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let mark = if crate::base::logging::stderr_is_the_journal() { "<3>" } else { "" };
+    let mut out = io::stderr().lock();
+    for line in text.lines() {
+        let _ = writeln!(out, "{mark}{line}");
+    }
 }

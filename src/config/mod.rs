@@ -1,4 +1,4 @@
-//! The configuration: defaults, then the file, then the environment, then flags; checked as a whole.
+//! The configuration: defaults, then the file, then credentials, then the environment, then flags; checked as a whole.
 //!
 //! Duty: to answer either a configuration that can be used or *every* mistake in it, each with its place, key and what is
 //! allowed. It does not look at the world: whether a port is free or a directory can be written is found out by those
@@ -91,6 +91,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
     if let Some(source) = &source {
         draft.read_file(source);
     }
+    draft.read_credentials(&sources.environment);
     draft.read_environment(&sources.environment);
     draft.read_flags(sources.listen.as_deref(), sources.data_dir.as_deref());
     draft.check();

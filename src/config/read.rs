@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -13,10 +15,12 @@ use super::key::{Key, Value, quote};
 use super::mistake::{Mistakes, Place};
 use super::printers::{PRINTERS_MAX, PrinterEntry};
 use super::sections::{LIBRARY_KEYS, LOG_KEYS, StorageConfig, TimeConfig, WebConfig};
-use super::source::Source;
+use super::source::{self, Source};
 
 /// Begin of the names of the environment variables.
 const PREFIX: &str = "PRINTERNIZER_";
+/// Names the directory of the secrets that the service manager hands over; see systemd.exec(5), `LoadCredential=`.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// What may stand at the top level.
 const SECTIONS: &str = "[web], [storage], [library], [time], [log], [[printers]]";
 
@@ -86,6 +90,24 @@ impl Draft {
                 }
             }
         }
+    }
+
+    /// Takes the secrets that the service manager hands over: one file for each, named as the key (`web.password`).
+    pub fn read_credentials(&mut self, variables: &[(OsString, OsString)]) {
+        let Some((_, directory)) = variables.iter().find(|(name, _)| name == CREDENTIALS) else { return };
+        let mut web = std::mem::take(&mut self.config.web);
+        for key in WebConfig::KEYS.iter().filter(|key| key.secret) {
+            let file = Path::new(directory).join(format!("web.{}", key.name));
+            if let Some(bytes) = source::read_secret(&file, &mut self.mistakes) {
+                // An empty one stands for none: the unit has to name something.
+                let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+                let text = text.strip_suffix(b"\r").unwrap_or(text);
+                if !text.is_empty() {
+                    self.word("web", key, &mut web, OsStr::from_bytes(text), Place::File(file));
+                }
+            }
+        }
+        self.config.web = web;
     }
 
     /// Takes the variables `PRINTERNIZER_<SECTION>_<KEY>`.

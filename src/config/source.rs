@@ -90,6 +90,21 @@ impl Source {
     }
 }
 
+/// The bytes of a file that holds one secret; `None` where there is none, and where a mistake was noted.
+pub(super) fn read_secret(file: &Path, mistakes: &mut Mistakes) -> Option<Vec<u8>> {
+    let what = match read_bounded(file) {
+        // The value's own limit is far below.
+        Ok(bytes) if u64::try_from(bytes.len()).is_ok_and(|length| length <= FILE_BYTES_MAX) => {
+            return Some(bytes);
+        }
+        Ok(_) => "this file is too large for a secret".to_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => format!("this file cannot be read: {error}"),
+    };
+    mistakes.add(Place::File(file.to_owned()), "", what, "");
+    None
+}
+
 fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;

@@ -56,6 +56,40 @@ fn flags_win_over_variables_and_those_over_the_file() {
 }
 
 #[test]
+fn a_credential_wins_over_the_file_and_is_never_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let load = |credential: Option<&[u8]>, variables: &[(&str, &str)]| {
+        let secret = dir.path().join("web.password");
+        match credential {
+            Some(bytes) => crate::base::file::write_atomic(&secret, bytes).unwrap(),
+            None => std::fs::remove_file(&secret).unwrap_or_default(),
+        }
+        let mut environment: Vec<_> =
+            variables.iter().map(|(name, text)| (name.into(), text.into())).collect();
+        environment.push(("CREDENTIALS_DIRECTORY".into(), dir.path().into()));
+        let file = dir.path().join("p.toml");
+        crate::base::file::write_atomic(&file, b"[web]\npassword = 'of the file'").unwrap();
+        super::load(&Sources { file: Some(file), environment, ..Sources::default() })
+    };
+    let password = |loaded: Loaded| loaded.config.web.password.map(|secret| secret.reveal().to_owned());
+    for (credential, expected) in [
+        (None, "of the file"),
+        (Some(&b""[..]), "of the file"),
+        (Some(b"\n"), "of the file"),
+        (Some(b"of the unit"), "of the unit"),
+        (Some("für die Unit\r\n".as_bytes()), "für die Unit"),
+    ] {
+        assert_eq!(password(load(credential, &[]).unwrap()).as_deref(), Some(expected));
+    }
+    let variable = [("PRINTERNIZER_WEB_PASSWORD", "of the environment")];
+    assert_eq!(password(load(Some(b"x"), &variable).unwrap()).as_deref(), Some("of the environment"));
+    for wrong in [&b"two\nlines-hunter2"[..], b"hunter2\xFF", b" hunter2", &[b'h'; 70_000]] {
+        let said = load(Some(wrong), &[]).unwrap_err().to_string();
+        assert!(said.contains("web.password: ") && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn every_mistake_is_shown_with_its_place() {
     let said = load_text(
         "[web]\nlisten = \"nowhere\"\nlisen = 3\n\n[storage]\n  journal_max = \"many\"\n[what]\n",

@@ -119,9 +119,12 @@ pub fn suppressed() -> u64 {
     logger.state.lock().unwrap_or_else(PoisonError::into_inner).limiter.suppressed()
 }
 
+/// Whether standard error is the journal's socket, which reads a level at the begin of each line.
+///
 /// The service manager's variable names the device and inode of the journal's socket; a child whose standard error was
 /// redirected inherits the variable but not the socket.
-fn stderr_is_the_journal() -> bool {
+#[must_use]
+pub fn stderr_is_the_journal() -> bool {
     let Some(named) = std::env::var_os("JOURNAL_STREAM") else { return false };
     let Ok(stat) = rustix::fs::fstat(std::io::stderr()) else { return false };
     named.to_str() == Some(&format!("{}:{}", stat.st_dev, stat.st_ino))
