@@ -108,7 +108,7 @@ if [ ! -f "$base" ]; then
   mv "$scratch/base.tar" "$base"
 fi
 mkdir "$tree"
-tar -x --numeric-owner -C "$tree" -f "$base" --exclude='./dev/*'
+tar -x --numeric-owner -C "$tree" -f "$base"
 
 strip --strip-debug -o "$scratch/program" "$program"
 export PRINTERNIZER_PACKAGE_COMPRESSION=none # a debug program would take xz most of the test's time
@@ -286,14 +286,19 @@ container=''
 
 section 'OpenRC'
 # Not Alpine, whose packages are not to be had everywhere: Debian's OpenRC, in namespaces of its own.
-install -m 755 "$root/packaging/openrc/printernizer" "$tree/etc/init.d/printernizer"
+install -D -m 755 "$root/packaging/openrc/printernizer" "$tree/etc/init.d/printernizer"
+mkdir -p "$tree/etc/conf.d"
 sed '/logger=/d' "$root/packaging/openrc/printernizer.confd" >"$tree/etc/conf.d/printernizer"
 cat >"$tree/root/openrc.sh" <<'OPENRC'
 set -eu
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
 mount -t tmpfs tmpfs /run
-mkdir -p /run/openrc /run/lock
+# What the boot of OpenRC leaves behind.
+mkdir -p /run/lock
+for state in daemons exclusive failed hotplugged inactive options scheduled started starting stopping tmp wasinactive; do
+  mkdir -p "/run/openrc/$state"
+done
 touch /run/openrc/softlevel
 rc-service --nodeps printernizer start
 tries=0

@@ -47,6 +47,12 @@ tools=(
   'libcap-headers libcap-dev'
   'libmagic libmagic1'
   'libturbojpeg libturbojpeg0'
+  # A small Debian of its own with systemd as process 1; packaging/test-packages.sh.
+  'mmdebstrap mmdebstrap'
+  'systemd-nspawn systemd-container'
+  'systemd-analyze systemd'
+  'strip binutils'
+  'curl curl'
 )
 if ! $quick; then
   tools+=(
@@ -177,7 +183,8 @@ scripts/install-prusalink.sh || die "the real PrusaLink cannot be installed, see
 
 section 'scripts'
 limited 120 shellcheck --severity=warning --external-sources --source-path="$root" \
-  scripts/*.sh image-build/*.sh image-build/armv6-cc image-build/armv6-ar .ci/run || die "shellcheck found faults, see above"
+  scripts/*.sh image-build/*.sh image-build/armv6-cc image-build/armv6-ar packaging/*.sh packaging/debian/* .ci/run \
+  || die "shellcheck found faults, see above"
 
 section 'crates'
 limited 900 cargo fetch --locked || die "cannot fetch the crates, or Cargo.lock does not fit the manifests"
@@ -191,6 +198,9 @@ limited 1800 cargo clippy --locked --workspace --all-targets -- -D warnings || d
 
 section 'tests'
 run_tests
+
+section 'packages and systemd'
+as_root packaging/test-packages.sh || die "the packages or the units are faulty, see above"
 
 if $quick; then
   section_end
