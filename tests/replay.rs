@@ -171,6 +171,19 @@ fn three_prints_are_three_jobs_however_often_the_service_restarts() {
     check(&messages, &restarts, &expected, &["Tür_ rot", "Tür_ rot.3mf", "Tür_ rot.3mf"], &ends);
 }
 
+/// The code of a cancellation comes before the state: a connection that begins between the two has it in its full report.
+#[test]
+fn a_cancellation_is_seen_by_a_connection_that_begins_in_the_middle_of_it() {
+    let messages = [
+        delta(r#""gcode_state":"PREPARE","gcode_file":"a.3mf","subtask_name":"a","print_type":"local""#),
+        delta(r#""gcode_state":"RUNNING","mc_percent":1,"layer_num":1"#),
+        delta(r#""mc_percent":2"#),
+        r#"{"print":{"command":"push_status","msg":0,"gcode_state":"RUNNING","gcode_file":"a.3mf","subtask_name":"a","mc_percent":2,"layer_num":1,"print_type":"local","print_error":50348044}}"#.into(),
+        delta(r#""gcode_state":"FAILED""#),
+    ];
+    check(&messages, &[3], &story(1, "cancelled"), &["a"], &[JobStatus::Cancelled]);
+}
+
 #[test]
 fn a_calibration_is_no_job() {
     let messages = [

@@ -191,6 +191,7 @@ struct Merge<'m> {
 impl Merge<'_> {
     fn report(&mut self, print: &[(Cow<'_, str>, Field<'_>)], kind: Kind) {
         let was_active = self.merged.is_active();
+        let state_before = self.merged.gcode_state;
         let error_before = self.merged.print_error;
         if kind == Kind::Full {
             // What this report does not mention is absent; a full report without a state keeps the one we know.
@@ -235,10 +236,16 @@ impl Merge<'_> {
             self.merged.print_error = code.unwrap_or(0);
         }
         let is_active = self.merged.is_active();
-        if is_active && !was_active {
-            // A new print: what the last one left behind says nothing about it.
+        let is_new = is_active && !was_active && state_before.is_some();
+        let has_failed = self.merged.gcode_state == Some(GcodeState::Failed);
+        if is_new {
+            // What the last print left behind says nothing about this one.
             self.merged.cancel_seen = false;
-        } else if self.merged.print_error == ERROR_CANCELLED && error_before != ERROR_CANCELLED {
+        } else if self.merged.print_error == ERROR_CANCELLED
+            && (error_before != ERROR_CANCELLED || has_failed)
+        {
+            // It comes before the state. A connection may begin between the two: then it is there in the first report of a
+            // print that is on. And a print that fails has a code of its own.
             self.merged.cancel_seen = true;
         }
     }
