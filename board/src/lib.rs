@@ -21,7 +21,7 @@ pub mod slots;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use facts::{ADDRESSES_MAX, Address, Card, Facts, Memory};
 pub use heap::share_one_heap;
@@ -93,6 +93,15 @@ impl std::error::Error for BoardError {
 #[must_use]
 pub fn detect(root: &Path) -> Box<dyn Board> {
     if Pi::is_here(root) { Box::new(Pi::new(root)) } else { Box::new(Host::new(root)) }
+}
+
+/// Where the boot partition of a card may be mounted.
+const BOOT_DIRECTORIES: [&str; 2] = ["boot/firmware", "boot"];
+
+/// The directories below `root` in which somebody who has put the card into their computer would leave a file.
+#[must_use]
+pub fn boot_directories(root: &Path) -> Vec<PathBuf> {
+    BOOT_DIRECTORIES.iter().map(|name| root.join(name)).filter(|path| path.is_dir()).collect()
 }
 
 /// Space of a file system in bytes.

@@ -1,6 +1,7 @@
 //! The tasks that bring files: downloads, the automatic ones, the check of the whole.
 
 use super::supervisor::Supervisor;
+use crate::base::latest::Latest;
 use crate::monitor::watch;
 use crate::store::Blobs;
 use crate::{auto_download, downloads};
@@ -12,6 +13,7 @@ pub fn spawn(
     desk: downloads::Desk,
     blobs: Blobs,
     config: downloads::Config,
+    automatic: Latest<bool>,
 ) {
     let fetching = downloads::Deps {
         clock: deps.clock.clone(),
@@ -33,6 +35,7 @@ pub fn spawn(
         announcer: deps.announcer.clone(),
         registry: deps.registry.clone(),
         desk: desk.clone(),
+        enabled: automatic,
     };
     supervisor.spawn("auto-download", move |context| {
         let deps = following.clone();

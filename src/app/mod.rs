@@ -9,9 +9,12 @@ mod fleet;
 pub mod helper;
 mod inherited;
 mod light;
+mod machine;
 mod probe;
+mod rescue;
 mod seed;
 pub mod serve;
+mod settings;
 mod stream;
 pub mod supervisor;
 
@@ -30,13 +33,13 @@ use smol::stream::StreamExt as _;
 use self::supervisor::Supervisor;
 use crate::arrivals;
 use crate::base::clock::{Clock, within};
+use crate::base::latest::Latest;
 use crate::base::task::{Board, Stop, Wake};
-use crate::base::zone::Zone;
-use crate::config::PrinterEntry;
+use crate::config::Config;
 use crate::discovery;
 use crate::downloads::{self, Desk};
 use crate::events::{Announcer, Event, EventBus, ServiceStarted, ServiceStopping};
-use crate::library::{Library, LibraryConfig, follow, keep};
+use crate::library::{Library, follow, keep};
 use crate::materials;
 use crate::monitor::{summary, watch};
 use crate::net::mqtt::MqttThread;
@@ -45,7 +48,7 @@ use crate::printers::registry::{ORDERS_MAX, Registry};
 use crate::printers::session::{Means, http_pool};
 use crate::store::{Blobs, Read as _, Store, StoreError, StoreOptions};
 use crate::web::api::Api;
-use crate::web::api::guard::Guard;
+use crate::web::guard::{Guard, GuardConfig, OpenError};
 use crate::web::server::SlowLane;
 use crate::{metadata, thumbnails};
 
@@ -63,22 +66,12 @@ const WATCHDOG_EVERY: Duration = Duration::from_secs(10);
 
 /// What the service needs to run.
 pub struct Options {
-    /// Directory of everything that is kept.
-    pub data_dir: PathBuf,
+    /// The configuration. What was changed through the API counts over it.
+    pub config: Config,
     /// The socket that the page is served on.
     pub listener: TcpListener,
-    /// Names under which the device may be addressed, besides its addresses.
-    pub names: Vec<String>,
-    /// Events that the journal keeps.
-    pub journal_max: u64,
-    /// The library, and what files may take of the card.
-    pub library: LibraryConfig,
-    /// Whose days the statistics count by.
-    pub zone: Zone,
-    /// Printers of the configuration file, added where the list does not have them.
-    pub printers: Vec<PrinterEntry>,
-    /// Who may do what on the page and the API.
-    pub guard: Guard,
+    /// Where wishes of somebody with the card in their hand are looked for, beside the data directory.
+    pub rescue_dirs: Vec<PathBuf>,
     /// The clocks.
     pub clock: Clock,
     /// The service manager.
@@ -177,6 +170,18 @@ impl std::error::Error for AppError {
     }
 }
 
+impl From<OpenError> for AppError {
+    fn from(error: OpenError) -> AppError {
+        match error {
+            OpenError::Store(source) => AppError::Store(source),
+            OpenError::NoRandomness => AppError::Start {
+                what: "the guard: the system gives no random numbers",
+                source: std::io::Error::other("see the kernel's log"),
+            },
+        }
+    }
+}
+
 impl From<StoreError> for AppError {
     fn from(source: StoreError) -> AppError {
         AppError::Store(source)
@@ -197,31 +202,20 @@ pub struct Handles {
 /// # Errors
 /// When it cannot start, or had to end itself; the service manager starts it afresh then.
 pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
-    let Options {
-        data_dir,
-        listener,
-        names,
-        journal_max,
-        library,
-        zone,
-        printers: entries,
-        guard,
-        clock,
-        manager,
-        board,
-        downloads: fetching,
-    } = options;
+    let Options { mut config, listener, rescue_dirs, clock, manager, board, downloads: fetching } = options;
     let started = clock.now();
     let light = Arc::clone(&board);
     let _ = light.show(board::Signal::Starting);
+    let data_dir = config.storage.data_dir.clone();
+    let forgotten = rescue::look(&data_dir, &rescue_dirs);
 
     // The store announces what it has committed; the announcer passes it on.
     let bus = EventBus::new();
     let announcer = Announcer::new(bus, 0, clock.clone());
     let publish = announcer.clone();
     let opened = Store::open(StoreOptions {
-        journal_max,
-        zone: zone.clone(),
+        journal_max: config.storage.journal_max,
+        zone: config.time.zone.clone(),
         ..StoreOptions::new(
             data_dir.clone(),
             clock.clone(),
@@ -230,6 +224,14 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     })?;
     let store = opened.store.clone();
     announcer.resume(store.read_blocking(|view| view.newest_seq())?);
+
+    if forgotten.is_wanted() {
+        store.write_blocking(Guard::forget)?;
+        forgotten.done(&data_dir);
+    }
+    let password = GuardConfig { password: config.web.password.take(), private: config.web.private };
+    let guard = Guard::open(&store, &clock, password)?;
+    let changed = settings::read(&store, &mut config)?;
 
     // Records and files agree before anybody hears of them.
     let blobs =
@@ -251,9 +253,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         announcer: announcer.clone(),
         registry: registry.clone(),
     };
-    // Whatever is kept, the same room is left for the records.
-    let fetching = downloads::Config { reserve_bytes: library.min_free, ..fetching };
-    let library = Library::new(store.clone(), blobs.clone(), library);
+    let library = Library::new(store.clone(), blobs.clone(), config.library.clone());
     let readers = arrivals::Deps {
         clock: clock.clone(),
         store: store.clone(),
@@ -279,6 +279,21 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     let figures =
         probe::Figures::new(data_dir.clone(), store.clone(), mqtt.handle(), Arc::clone(&board), card);
     let desk = Desk::new(store.clone(), registry.clone());
+    let entries = std::mem::take(&mut config.printers);
+    let names = Latest::new(settings::host_names(&config.web.names));
+    let automatic = Latest::new(config.downloads.auto);
+    let low_stock = Latest::new(config.materials.threshold());
+    let told = settings::Told {
+        guard: guard.clone(),
+        names: names.clone(),
+        library: library.clone(),
+        downloads: desk.clone(),
+        automatic: automatic.clone(),
+        low_stock: low_stock.clone(),
+    };
+    let afresh = Stop::default();
+    let owned =
+        machine::Owned { board: Arc::clone(&board), data_dir: data_dir.clone(), afresh: afresh.clone() };
     let api = Arc::new(Api {
         clock: clock.clone(),
         store: store.clone(),
@@ -293,7 +308,10 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         tasks: handles.tasks.clone(),
         started,
         guard,
-        zone,
+        settings: Arc::new(settings::Settings::new(store.clone(), config, changed, told)),
+        machine: Arc::new(owned),
+        low_stock,
+        zone: store.zone(),
         probe: Arc::new(move || figures.read()),
     });
     let web = stream::start_web(&data_dir, listener, names, &api)?;
@@ -320,13 +338,11 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     supervisor.spawn("discovery", move |context| discovery::run(context, finding.clone()));
     let for_card = library.clone();
     supervisor.spawn("card", move |context| keep::run(context, for_card.clone()));
-    if library.config().auto_add {
-        let (following, library) = (deps.clone(), library.clone());
-        supervisor.spawn("library", move |context| {
-            follow::run(context, library.clone(), following.announcer.clone())
-        });
-    }
-    files::spawn(&supervisor, &deps, desk, blobs, fetching);
+    let (following, for_library) = (deps.clone(), library.clone());
+    supervisor.spawn("library", move |context| {
+        follow::run(context, for_library.clone(), following.announcer.clone())
+    });
+    files::spawn(&supervisor, &deps, desk, blobs, fetching, automatic);
     let (for_light, tasks) = (deps.clone(), handles.tasks.clone());
     supervisor.spawn("light", move |context| {
         let (board, tasks) = (Arc::clone(&board), tasks.clone());
@@ -345,7 +361,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     );
 
     let result = smol::block_on(executor.run(async {
-        let ended = asked(&supervisor, &store).await;
+        let ended = asked(&supervisor, &store, &afresh).await;
         manager.stopping();
         let reason = match &ended {
             Ok(reason) => (*reason).to_owned(),
@@ -376,7 +392,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
 }
 
 /// Waits until the service is to end; answers why.
-async fn asked(supervisor: &Supervisor, store: &Store) -> Result<&'static str, AppError> {
+async fn asked(supervisor: &Supervisor, store: &Store, afresh: &Stop) -> Result<&'static str, AppError> {
     let mut signals = Signals::new([Signal::Term, Signal::Int])
         .map_err(|source| AppError::Start { what: "the signal handler", source })?;
     let signalled = async {
@@ -385,10 +401,14 @@ async fn asked(supervisor: &Supervisor, store: &Store) -> Result<&'static str, A
             _ => Ok("terminated"),
         }
     };
+    let again = async {
+        afresh.wait().await;
+        Ok("factory reset")
+    };
     let ended =
         async { supervisor.ended().await.map(|()| "requested").map_err(|fatal| AppError::Fatal(fatal.0)) };
     let failed = async { Err(AppError::Fatal(format!("the store failed: {}", store.failed().await))) };
-    failed.or(ended).or(signalled).await
+    failed.or(ended).or(again).or(signalled).await
 }
 
 /// The rooms that work for files whose bytes have arrived. Figures begin first: they are promised sooner.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::{AppError, Handles, Options, Systemd, inherited, run};
 use crate::base::clock::Clock;
 use crate::config::Config;
-use crate::web::api::guard::Guard;
 
 /// Takes the socket that the service manager has opened, or opens one.
 ///
@@ -28,21 +27,10 @@ pub fn serve(config: Config) -> Result<(), AppError> {
     let address =
         listener.local_addr().map_err(|source| AppError::Listen { address: config.web.listen, source })?;
     log::info!("the page is at http://{address}/");
-    let mut names = config.web.names;
-    for name in names.clone() {
-        if !name.contains('.') {
-            names.push(format!("{name}.local"));
-        }
-    }
     let options = Options {
-        data_dir: config.storage.data_dir,
+        config,
         listener,
-        names,
-        journal_max: config.storage.journal_max,
-        library: config.library,
-        zone: config.time.zone,
-        printers: config.printers,
-        guard: Guard { password: config.web.password, private: config.web.private },
+        rescue_dirs: board::boot_directories(Path::new("/")),
         clock: Clock::system(),
         manager: Arc::new(Systemd),
         downloads: crate::downloads::Config::default(),

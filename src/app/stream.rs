@@ -14,14 +14,16 @@ use serde_json::json;
 
 use super::AppError;
 use super::supervisor::Supervisor;
+use crate::base::latest::Latest;
 use crate::bus::{Lossy, Received};
 use crate::events::{Envelope, RING};
 use crate::store::{StoreError, View};
 use crate::web::api::{Api, Exports, snapshot};
 use crate::web::front::{self, EventSource, EventStream, Frame, Front, Ping, StreamRequest, frame};
+use crate::web::guard::{Asking, Who};
 use crate::web::large::Large;
 use crate::web::respond::ApiError;
-use crate::web::server::{Router, Server, ServerConfig, TinyConnection};
+use crate::web::server::{Access, Router, Server, ServerConfig, TinyConnection};
 use crate::web::{api, assets};
 
 /// Journal events that are read at a time: about 64 KB.
@@ -31,7 +33,7 @@ const REPLAY_PAGE: usize = 64;
 pub struct Web {
     server: Server,
     listener: Arc<TcpListener>,
-    names: Vec<String>,
+    names: Latest<Vec<String>>,
     api: Arc<Api>,
     stats: Arc<front::FrontStats>,
 }
@@ -43,7 +45,7 @@ pub struct Web {
 pub fn start_web(
     data_dir: &Path,
     listener: TcpListener,
-    names: Vec<String>,
+    names: Latest<Vec<String>>,
     api: &Arc<Api>,
 ) -> Result<Web, AppError> {
     listener
@@ -113,13 +115,19 @@ impl EventSource for Source {
 
     async fn open(&self, request: StreamRequest) -> Result<Stream, ApiError> {
         let api = Arc::clone(&self.0);
-        api.guard.judge_reader(request.authorization.as_deref())?;
+        let asking = Asking {
+            authorization: request.authorization.as_deref(),
+            cookie: request.cookie.as_deref(),
+            peer: request.peer,
+        };
+        let who = api.guard.judge(&asking, Access::Read).await?;
         let bus = api
             .announcer
             .bus()
             .subscribe_lossy("event-stream")
             .map_err(|_| ApiError::busy("Too many listeners. Try again shortly.", 10))?;
         let mut stream = Stream {
+            who,
             filter: Filter { types: request.types, printer_id: request.printer_id },
             bus,
             waiting: VecDeque::new(),
@@ -143,6 +151,8 @@ impl EventSource for Source {
 /// One client's events.
 struct Stream {
     api: Arc<Api>,
+    /// Who listens: asked again before every frame, a session may end.
+    who: Who,
     bus: Lossy<Envelope, RING>,
     filter: Filter,
     waiting: VecDeque<Frame>,
@@ -158,7 +168,7 @@ impl EventStream for Stream {
     async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some(frame) = self.waiting.pop_front() {
-                return Some(frame);
+                return self.api.guard.still_reads(&self.who).then_some(frame);
             }
             let done = if self.replaying { self.replay().await } else { self.follow().await };
             if let Err(error) = done {

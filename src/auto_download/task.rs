@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::base::clock::{Clock, within};
+use crate::base::latest::Latest;
 use crate::base::task::{TaskContext, TaskResult, Wake};
 use crate::bus::MustError;
 use crate::downloads::{self, Desk};
@@ -38,6 +39,8 @@ pub struct Deps {
     pub registry: Registry,
     /// Where files are asked for.
     pub desk: Desk,
+    /// Whether prints that start from now on get their files.
+    pub enabled: Latest<bool>,
 }
 
 /// Follows the events until stop.
@@ -87,6 +90,9 @@ impl Deps {
 
     /// Asks for the file of a job if the policy says so and nobody has asked yet. `cause` is the event that told of it.
     async fn consider(&self, id: JobId, cause: Option<u64>) -> Result<(), StoreError> {
+        if !*self.enabled.get() {
+            return Ok(());
+        }
         let known = self.store.read(move |view| {
             let open = view.job(id)?.filter(|job| job.status.is_active());
             let tried = view.fetch_of(id)?.is_some();

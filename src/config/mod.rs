@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+pub mod change;
 pub mod check;
 mod key;
 pub mod mistake;
@@ -25,7 +26,9 @@ pub use key::{Key, Value};
 pub use mistake::{Mistake, Mistakes, Place};
 pub use print::print;
 pub use printers::{PRINTERS_MAX, PrinterEntry};
-pub use sections::{LIBRARY_KEYS, LOG_KEYS, StorageConfig, TimeConfig, WebConfig};
+pub use sections::{
+    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, StorageConfig, TimeConfig, WebConfig,
+};
 pub use source::FILE_BYTES_MAX;
 
 use crate::base::logging::LogConfig;
@@ -43,6 +46,10 @@ pub struct Config {
     pub storage: StorageConfig,
     /// The library, and what files may take of the card.
     pub library: LibraryConfig,
+    /// Files of prints.
+    pub downloads: DownloadsConfig,
+    /// Spools.
+    pub materials: MaterialsConfig,
     /// Whose days are counted.
     pub time: TimeConfig,
     /// What is logged.

@@ -7,7 +7,9 @@ use super::Loaded;
 use super::key::Key;
 use super::mistake::Place;
 use super::printers::PrinterEntry;
-use super::sections::{LIBRARY_KEYS, LOG_KEYS, StorageConfig, TimeConfig, WebConfig};
+use super::sections::{
+    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, StorageConfig, TimeConfig, WebConfig,
+};
 
 /// The whole file. It can be given back to `--config`; only the secrets have to be filled in again.
 #[must_use]
@@ -25,6 +27,8 @@ pub fn print(loaded: &Loaded) -> String {
     section(&mut out, loaded, "[web]", "web", WebConfig::KEYS, &loaded.config.web);
     section(&mut out, loaded, "[storage]", "storage", StorageConfig::KEYS, &loaded.config.storage);
     section(&mut out, loaded, "[library]", "library", LIBRARY_KEYS, &loaded.config.library);
+    section(&mut out, loaded, "[downloads]", "downloads", DownloadsConfig::KEYS, &loaded.config.downloads);
+    section(&mut out, loaded, "[materials]", "materials", MaterialsConfig::KEYS, &loaded.config.materials);
     section(&mut out, loaded, "[time]", "time", TimeConfig::KEYS, &loaded.config.time);
     section(&mut out, loaded, "[log]", "log", LOG_KEYS, &loaded.config.log);
     out.push_str("\n# Printers to begin with. Each is added once, if no printer with its serial number or address is known.\n");

@@ -14,7 +14,9 @@ use super::Config;
 use super::key::{Key, Value, quote};
 use super::mistake::{Mistakes, Place};
 use super::printers::{PRINTERS_MAX, PrinterEntry};
-use super::sections::{LIBRARY_KEYS, LOG_KEYS, StorageConfig, TimeConfig, WebConfig};
+use super::sections::{
+    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, StorageConfig, TimeConfig, WebConfig,
+};
 use super::source::{self, Source};
 
 /// Begin of the names of the environment variables.
@@ -22,7 +24,7 @@ const PREFIX: &str = "PRINTERNIZER_";
 /// Names the directory of the secrets that the service manager hands over; see systemd.exec(5), `LoadCredential=`.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// What may stand at the top level.
-const SECTIONS: &str = "[web], [storage], [library], [time], [log], [[printers]]";
+const SECTIONS: &str = "[web], [storage], [library], [downloads], [materials], [time], [log], [[printers]]";
 
 /// A configuration that is being put together.
 #[derive(Debug, Default)]
@@ -65,6 +67,16 @@ impl Draft {
                     reader.table("library", table, LIBRARY_KEYS, &mut library);
                     reader.draft.config.library = library;
                 }
+                ("downloads", DeValue::Table(table)) => {
+                    let mut downloads = std::mem::take(&mut reader.draft.config.downloads);
+                    reader.table("downloads", table, DownloadsConfig::KEYS, &mut downloads);
+                    reader.draft.config.downloads = downloads;
+                }
+                ("materials", DeValue::Table(table)) => {
+                    let mut materials = std::mem::take(&mut reader.draft.config.materials);
+                    reader.table("materials", table, MaterialsConfig::KEYS, &mut materials);
+                    reader.draft.config.materials = materials;
+                }
                 ("time", DeValue::Table(table)) => {
                     let mut time = std::mem::take(&mut reader.draft.config.time);
                     reader.table("time", table, TimeConfig::KEYS, &mut time);
@@ -76,7 +88,10 @@ impl Draft {
                     reader.draft.config.log = log;
                 }
                 ("printers", DeValue::Array(list)) => reader.printers(list.iter(), whole),
-                (known @ ("web" | "storage" | "library" | "time" | "log"), other) => {
+                (
+                    known @ ("web" | "storage" | "library" | "downloads" | "materials" | "time" | "log"),
+                    other,
+                ) => {
                     let found = Value::Other(other.type_str()).describe(false);
                     reader.mistake(place, known, found, &format!("a section that begins with [{known}]"));
                 }
@@ -121,6 +136,10 @@ impl Draft {
                 self.variable("storage", key, StorageConfig::KEYS, &mut config.storage, text);
             } else if let Some(key) = rest.strip_prefix("LIBRARY_") {
                 self.variable("library", key, LIBRARY_KEYS, &mut config.library, text);
+            } else if let Some(key) = rest.strip_prefix("DOWNLOADS_") {
+                self.variable("downloads", key, DownloadsConfig::KEYS, &mut config.downloads, text);
+            } else if let Some(key) = rest.strip_prefix("MATERIALS_") {
+                self.variable("materials", key, MaterialsConfig::KEYS, &mut config.materials, text);
             } else if let Some(key) = rest.strip_prefix("TIME_") {
                 self.variable("time", key, TimeConfig::KEYS, &mut config.time, text);
             } else if let Some(key) = rest.strip_prefix("LOG_") {

@@ -9,11 +9,11 @@ use crate::base::logging::{self, LogConfig};
 use crate::base::secret::Secret;
 use crate::base::zone::Zone;
 use crate::library::LibraryConfig;
+use crate::model::Share;
+use crate::web::guard::password::{self, PASSWORD_RULE};
 
 /// Host names that are accepted: the device's own and a few aliases of a router.
 const HOST_NAMES_MAX: usize = 8;
-/// Bytes of the password: a long sentence.
-const PASSWORD_BYTES_MAX: usize = 256;
 
 /// `[web]`: the page and the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,16 +79,12 @@ impl WebConfig {
         Key {
             name: "password",
             help: "Password for everything that changes something. Without one the network is trusted.",
-            allowed: "a text in quotes of 1 to 256 bytes without line breaks and without blanks around it",
+            allowed: PASSWORD_RULE,
             example: "\"a long sentence\"",
             secret: true,
             set: |web, value| {
-                // A header cannot carry blanks at its end: such a password could never be shown.
                 let text = value.text()?;
-                let fits = (1..=PASSWORD_BYTES_MAX).contains(&text.len())
-                    && text.trim() == text
-                    && !text.chars().any(char::is_control);
-                web.password = fits.then(|| Some(Secret::new(text)))?;
+                web.password = password::fits(text).then(|| Some(Secret::new(text)))?;
                 Some(())
             },
             show: |web| web.password.as_ref().map(|_| String::new()),
@@ -259,6 +255,70 @@ impl TimeConfig {
     }];
 }
 
+/// `[downloads]`: files of prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DownloadsConfig {
+    /// Whether the files of prints that start are fetched by themselves.
+    pub auto: bool,
+}
+
+impl Default for DownloadsConfig {
+    fn default() -> DownloadsConfig {
+        DownloadsConfig { auto: true }
+    }
+}
+
+impl DownloadsConfig {
+    /// The keys of the section.
+    pub const KEYS: &[Key<DownloadsConfig>] = &[Key {
+        name: "auto",
+        help: "Whether the file of every print is fetched by itself. Off: only on request.",
+        allowed: "true or false",
+        example: "true",
+        secret: false,
+        set: |downloads, value| {
+            downloads.auto = value.boolean()?;
+            Some(())
+        },
+        show: |downloads| Some(downloads.auto.to_string()),
+    }];
+}
+
+/// `[materials]`: spools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaterialsConfig {
+    /// The threshold of low stock of a new spool, in whole percent.
+    pub low_stock: u64,
+}
+
+impl Default for MaterialsConfig {
+    fn default() -> MaterialsConfig {
+        MaterialsConfig { low_stock: 20 }
+    }
+}
+
+impl MaterialsConfig {
+    /// The keys of the section.
+    pub const KEYS: &[Key<MaterialsConfig>] = &[Key {
+        name: "low_stock",
+        help: "Percent of a spool below which its stock is low. For spools that are entered from then on.",
+        allowed: "a whole number from 0 to 100",
+        example: "20",
+        secret: false,
+        set: |materials, value| {
+            materials.low_stock = value.number().filter(|percent| *percent <= 100)?;
+            Some(())
+        },
+        show: |materials| Some(materials.low_stock.to_string()),
+    }];
+
+    /// The threshold as spools have it.
+    #[must_use]
+    pub fn threshold(&self) -> Share {
+        Share::from_millionths(self.low_stock.saturating_mul(10_000)).unwrap_or(Share::LOW_STOCK)
+    }
+}
+
 /// The keys of `[log]`.
 pub const LOG_KEYS: &[Key<LogConfig>] = &[Key {
     name: "level",
@@ -295,6 +355,8 @@ mod tests {
             names(StorageConfig::KEYS),
             names(LIBRARY_KEYS),
             names(TimeConfig::KEYS),
+            names(DownloadsConfig::KEYS),
+            names(MaterialsConfig::KEYS),
             names(LOG_KEYS),
         ] {
             let count = list.len();

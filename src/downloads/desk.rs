@@ -79,6 +79,11 @@ impl Desk {
         Desk { store, registry, shared: Shared::new() }
     }
 
+    /// Says how many bytes of the card downloads leave alone from now on.
+    pub fn set_reserve(&self, bytes: u64) {
+        self.shared.set_reserve(bytes);
+    }
+
     /// Asks for the file at `path` of a printer's storage, byte for byte; a name without a leading `/` is looked for in the
     /// folders where prints lie. A request for the same file that is not over is answered as it is.
     ///

@@ -1,6 +1,7 @@
 //! What the desk, the dispatcher and the workers share: running transfers, previews, the bell.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use smol::channel::{Receiver, Sender, bounded};
@@ -67,6 +68,8 @@ struct State {
 #[derive(Clone)]
 pub(super) struct Shared {
     state: Arc<Mutex<State>>,
+    /// Bytes of the card that are left alone beside those of the configuration; changed while the service runs.
+    reserve: Arc<AtomicU64>,
     bell: Sender<()>,
     rung: Receiver<()>,
     arrival: Sender<()>,
@@ -77,7 +80,17 @@ impl Shared {
     pub(super) fn new() -> Shared {
         let (bell, rung) = bounded(1);
         let (arrival, arrived) = bounded(1);
-        Shared { state: Arc::default(), bell, rung, arrival, arrived }
+        Shared { state: Arc::default(), reserve: Arc::default(), bell, rung, arrival, arrived }
+    }
+
+    /// Says how many bytes of the card are left alone.
+    pub(super) fn set_reserve(&self, bytes: u64) {
+        self.reserve.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of the card that are left alone.
+    pub(super) fn reserve(&self) -> u64 {
+        self.reserve.load(Ordering::Relaxed)
     }
 
     /// Tells the dispatcher that the list of fetches has changed. Several rings are one.

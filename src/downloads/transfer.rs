@@ -150,7 +150,7 @@ fn check_room(env: &Env, bytes: u64) -> Result<(), Fault> {
             return Ok(());
         }
     };
-    if free < bytes.saturating_add(env.config.reserve_bytes) {
+    if free < bytes.saturating_add(env.config.reserve_bytes.max(env.shared.reserve())) {
         let words = format!(
             "the file needs {bytes} bytes and the appliance's card has {free} left; delete some files"
         );

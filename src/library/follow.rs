@@ -43,6 +43,9 @@ pub async fn run(context: TaskContext, library: Library, announcer: Announcer) -
         let (Event::FileDownloadComplete(complete), Some(seq)) = (&envelope.event, envelope.seq) else {
             continue;
         };
+        if !library.config().auto_add {
+            continue;
+        }
         let (id, flow) = (complete.file_id, envelope.flow.clone());
         let handling = announcer.handle(NAME, seq);
         let added = library.store.write(move |txn| record::add_downloaded(txn, id, flow.as_ref(), seq)).await;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::{Library, LibraryConfig, LibraryError, record};
 use crate::base::error::chain;
+use crate::base::latest::Latest;
 use crate::base::task::{TaskContext, TaskResult, Wake};
 use crate::events::{Event, StorageLow};
 use crate::model::Checksum;
@@ -60,8 +61,7 @@ struct Shared {
 #[derive(Clone, Debug)]
 pub struct Card {
     blobs: Blobs,
-    quota: u64,
-    min_free: u64,
+    config: Latest<LibraryConfig>,
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -80,10 +80,10 @@ impl Drop for Reserved {
 }
 
 impl Card {
-    /// The card below `blobs`.
+    /// The card below `blobs`, with the limits that `config` holds at each look.
     #[must_use]
-    pub fn new(blobs: Blobs, config: &LibraryConfig) -> Card {
-        Card { blobs, quota: config.quota, min_free: config.min_free, shared: Arc::default() }
+    pub fn new(blobs: Blobs, config: Latest<LibraryConfig>) -> Card {
+        Card { blobs, config, shared: Arc::default() }
     }
 
     /// How it was at the last look.
@@ -98,10 +98,11 @@ impl Card {
     /// [`LibraryError::NoSpace`], [`LibraryError::Io`] when the card does not answer.
     pub fn reserve(&self, bytes: u64) -> Result<Reserved, LibraryError> {
         let free = self.blobs.free_bytes()?;
+        let config = self.config.get();
         let mut shared = self.lock();
         let spoken_for = shared.reserved.saturating_add(bytes);
-        let over_quota = self.quota > 0 && shared.state.files.saturating_add(spoken_for) > self.quota;
-        if free < self.min_free.saturating_add(spoken_for) || over_quota {
+        let over_quota = config.quota > 0 && shared.state.files.saturating_add(spoken_for) > config.quota;
+        if free < config.min_free.saturating_add(spoken_for) || over_quota {
             return Err(LibraryError::NoSpace);
         }
         shared.reserved = spoken_for;
@@ -115,11 +116,12 @@ impl Card {
 
     /// Notes what a look has shown. Pure but for the cell.
     fn note(&self, free: io::Result<u64>, files: u64) -> CardState {
+        let config = self.config.get();
         let state = match free {
-            Ok(free) => judge(free, files, self.quota, self.min_free),
+            Ok(free) => judge(free, files, config.quota, config.min_free),
             Err(error) => CardState {
                 files,
-                quota: self.quota,
+                quota: config.quota,
                 full: true,
                 low: true,
                 trouble: Some(format!("The card does not answer: {error}.")),
@@ -221,7 +223,8 @@ pub async fn run(context: TaskContext, library: Library) -> TaskResult {
 fn look(library: &Library, files: u64) -> Result<(CardState, bool), StoreError> {
     let card = &library.card;
     let state = card.note(card.blobs.free_bytes(), files);
-    let mut left = surplus(&state, card.quota, card.min_free);
+    let config = card.config.get();
+    let mut left = surplus(&state, config.quota, config.min_free);
     let mut retired = false;
     if left > 0 {
         let oldest = library.store.read_blocking(|view| view.oldest_copies(RETIRED_MAX))?;
@@ -245,7 +248,8 @@ fn look(library: &Library, files: u64) -> Result<(CardState, bool), StoreError> 
 /// Announces that there is little room, once.
 async fn tell(library: &Library, state: &CardState) -> Result<(), StoreError> {
     let (low, free, quota) = (state.low, state.free.unwrap_or(0), state.quota);
-    let roomy = free >= library.config.min_free.saturating_add(library.config.min_free / ARM_SHARE);
+    let min_free = library.config().min_free;
+    let roomy = free >= min_free.saturating_add(min_free / ARM_SHARE);
     let told = library.store.read(|view| Ok::<_, StoreError>(view.setting(TOLD)?.is_some())).await?;
     if low == told || (told && !roomy) {
         return Ok(());
@@ -305,7 +309,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(dir.path()).unwrap();
         let config = LibraryConfig { quota: 1000, min_free: 0, ..LibraryConfig::default() };
-        let card = Card::new(blobs, &config);
+        let card = Card::new(blobs, Latest::new(config.clone()));
         card.note(Ok(1_000_000), 300);
         let first = card.reserve(500).unwrap();
         assert!(matches!(card.reserve(300), Err(LibraryError::NoSpace)));
@@ -313,14 +317,14 @@ mod tests {
         let _again = card.reserve(700).unwrap();
         assert!(matches!(card.reserve(1), Err(LibraryError::NoSpace)));
         let all = LibraryConfig { min_free: u64::MAX, ..config };
-        let full = Card::new(Blobs::open(dir.path()).unwrap(), &all);
+        let full = Card::new(Blobs::open(dir.path()).unwrap(), Latest::new(all));
         assert!(matches!(full.reserve(1), Err(LibraryError::NoSpace)));
     }
 
     #[test]
     fn a_card_that_does_not_answer_is_trouble() {
         let dir = tempfile::tempdir().unwrap();
-        let card = Card::new(Blobs::open(dir.path()).unwrap(), &LibraryConfig::default());
+        let card = Card::new(Blobs::open(dir.path()).unwrap(), Latest::new(LibraryConfig::default()));
         let state = card.note(Err(io::Error::other("gone")), 5);
         assert!(state.low && state.full && state.free.is_none());
         assert!(card.state().trouble.unwrap().contains("gone"));

@@ -22,7 +22,9 @@ mod upload;
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
+use crate::base::latest::Latest;
 use crate::base::pool::{Limits, Pool};
 use crate::model::library::LibraryEntry;
 use crate::model::{Checksum, Content, FileId};
@@ -191,7 +193,7 @@ pub struct Library {
     blobs: Blobs,
     pool: Pool,
     card: Card,
-    config: LibraryConfig,
+    config: Latest<LibraryConfig>,
 }
 
 impl Library {
@@ -199,14 +201,20 @@ impl Library {
     #[must_use]
     pub fn new(store: Store, blobs: Blobs, config: LibraryConfig) -> Library {
         let limits = Limits { threads_max: UPLOADS_MAX, queue_max: 0, nice: 5 };
-        let card = Card::new(blobs.clone(), &config);
+        let config = Latest::new(config);
+        let card = Card::new(blobs.clone(), config.clone());
         Library { store, blobs, pool: Pool::new("upload", limits), card, config }
     }
 
-    /// The settings.
+    /// The settings as they are now.
     #[must_use]
-    pub fn config(&self) -> &LibraryConfig {
-        &self.config
+    pub fn config(&self) -> Arc<LibraryConfig> {
+        self.config.get()
+    }
+
+    /// Changes the settings: for whatever begins from now on.
+    pub fn set_config(&self, config: LibraryConfig) {
+        self.config.set(config);
     }
 
     /// How full the card is.

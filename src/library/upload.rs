@@ -40,7 +40,7 @@ pub struct Upload {
 
 impl Upload {
     pub(super) fn begin(library: &Library, announced: u64) -> Result<Upload, LibraryError> {
-        if announced > library.config.max_file_size.saturating_add(super::multipart::FORM_BYTES_MAX) {
+        if announced > library.config().max_file_size.saturating_add(super::multipart::FORM_BYTES_MAX) {
             return Err(LibraryError::TooLarge);
         }
         let (pieces, incoming) = bounded(PIECES_MAX);
@@ -96,7 +96,7 @@ fn gather(library: &Library, incoming: &Receiver<Piece>, part: &str) -> Result<A
                 head.update(bytes.get(..in_head.min(bytes.len())).unwrap_or_default());
                 whole.update(&bytes);
                 size += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                if size > library.config.max_file_size {
+                if size > library.config().max_file_size {
                     return Err(LibraryError::TooLarge);
                 }
                 file.write_all(&bytes)?;

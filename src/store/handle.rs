@@ -18,6 +18,7 @@ use super::txn::Txn;
 use super::view::View;
 use crate::base::clock::{Clock, within};
 use crate::base::latest::Latest;
+use crate::base::zone::Zone;
 
 /// Requests that wait for the store's thread: some for each task of the service, with 16 printers ending at once.
 pub const QUEUE_MAX: usize = 256;
@@ -190,6 +191,12 @@ impl Store {
 
     pub(super) fn clock(&self) -> Clock {
         self.env.clock.clone()
+    }
+
+    /// Whose days the statistics of jobs count by.
+    #[must_use]
+    pub fn zone(&self) -> Zone {
+        self.env.zone.clone()
     }
 
     /// Sends the request to close; used by the owner of the thread.

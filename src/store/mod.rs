@@ -56,7 +56,7 @@ pub use read::{OPEN_JOBS_READ_MAX, RawRead, Read, SLOTS_READ_MAX, Span, UNBOOKED
 pub use record::{RECORD_BYTES_MAX, Record, body, versioned};
 pub use records::{INDEXED_READ_MAX, LIBRARY_PAGE_MAX, LibraryPage, ReadFiles};
 pub use refuge::Refusal;
-pub use settings::{SETTING_BYTES_MAX, SETTING_NAME_MAX, SettingsStorage};
+pub use settings::{SETTING_BYTES_MAX, SETTING_NAME_MAX, SettingsStorage, ZONE_SETTING};
 pub use stats::StoreStats;
 pub use tables::{Key, KeyBytes, Table};
 pub use thread::{GROUP_MAX, Hooks, Publish, StoreThread};

@@ -156,6 +156,7 @@ impl Store {
         run_state.begin(position.counters);
         report.opened_in_ms = u64::try_from(clock.now().mono.since(begin).as_millis()).unwrap_or(u64::MAX);
 
+        let zone = zone_of(&database, &zone);
         let env = Arc::new(Env {
             clock,
             zone,
@@ -340,14 +341,26 @@ impl Opening<'_> {
                 .unwrap_or_else(|| Err(redb::Error::Corrupted("preparing it ended in a panic".to_owned())));
             prepared.map_err(damaged)?;
         }
-        let counted = guarded(|| job_totals::prepare(&database, self.zone));
+        let zone = zone_of(&database, self.zone);
+        let counted = guarded(|| job_totals::prepare(&database, &zone));
         let counted = counted
             .unwrap_or_else(|| Err(redb::Error::Corrupted("counting the jobs ended in a panic".to_owned())));
         if counted.map_err(damaged)? {
-            log::info!("the statistics of the jobs were made anew, by the days of {}", self.zone);
+            log::info!("the statistics of the jobs were made anew, by the days of {zone}");
         }
         Ok((database, position))
     }
+}
+
+/// The zone that was set while the service ran, or the one that is `given`. What cannot be read or is no zone does not count;
+/// the checks of the file name damage, not this.
+fn zone_of(database: &Database, given: &Zone) -> Zone {
+    let kept = || -> Option<Zone> {
+        let rows = database.begin_read().ok()?.open_table(Table::Settings.definition()).ok()?;
+        let value = rows.get(super::settings::ZONE_SETTING.as_bytes()).ok()??;
+        std::str::from_utf8(value.value()).ok()?.parse().ok()
+    };
+    guarded(kept).flatten().unwrap_or_else(|| given.clone())
 }
 
 enum Examined {

@@ -10,6 +10,10 @@ use super::txn::Txn;
 /// Characters of a setting's name: what the flash of the usual microcontrollers takes.
 pub const SETTING_NAME_MAX: usize = 15;
 
+/// The setting that holds the time zone whose days the store counts by, where it was changed while the service ran: its name as
+/// text. Read at the opening, over the zone that is given then.
+pub const ZONE_SETTING: &str = "time.zone";
+
 /// Bytes of a setting: a page of the file, less its own bookkeeping.
 pub const SETTING_BYTES_MAX: usize = 3_072;
 

@@ -7,6 +7,7 @@
 //! ```
 //! * [`front`] faces the network on the executor. Nothing unvetted passes it.
 //! * [`server`] is `tiny_http` behind a private Unix socket, the `embedded-svc` adapter and the [`server::Router`].
+//! * [`guard`] knows who may do what: password, sessions, tokens.
 //! * [`respond`] holds the answers' common shapes: error envelope, lists, ETag.
 //! * [`assets`] is the page, compiled in; [`openapi`] the description of the API.
 //!
@@ -16,6 +17,7 @@
 pub mod api;
 pub mod assets;
 pub mod front;
+pub mod guard;
 pub mod large;
 pub mod openapi;
 pub mod respond;

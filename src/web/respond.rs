@@ -117,6 +117,10 @@ impl ApiError {
     pub fn reply(&self, timestamp: Timestamp) -> Reply {
         let mut reply =
             Reply::new(self.status, JSON, self.envelope(timestamp)).header("Cache-Control", "no-store");
+        if self.status == 401 {
+            // RFC 9110 wants it; browsers show no window of their own for this scheme.
+            reply = reply.header("WWW-Authenticate", "Bearer");
+        }
         if let Some(seconds) = self.retry_after_s {
             reply = reply.header("Retry-After", seconds.to_string());
         }

@@ -32,6 +32,7 @@ mod control;
 mod discovery;
 mod downloads;
 mod files;
+mod guard;
 mod jobs;
 mod library;
 mod materials;

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use printernizer::app::{self, AppError, Handles, Manager, Options};
 use printernizer::base::clock::{Clock, RELEASE_FLOOR};
+use printernizer::base::secret::Secret;
+use printernizer::config::{Config, StorageConfig, TimeConfig, WebConfig};
 use printernizer::library::LibraryConfig;
 use serde_json::{Value, json};
 use simulator::bambu::Printer;
@@ -106,6 +108,10 @@ pub struct Setup {
     pub downloads: printernizer::downloads::Config,
     /// Whose days the statistics count by.
     pub zone: &'static str,
+    /// The password of the configuration.
+    pub password: Option<&'static str>,
+    pub private: bool,
+    pub board: Arc<dyn board::Board>,
 }
 
 impl Default for Setup {
@@ -118,6 +124,9 @@ impl Default for Setup {
             library: LibraryConfig::default(),
             downloads: printernizer::downloads::Config::default(),
             zone: "UTC",
+            password: None,
+            private: false,
+            board: Arc::new(board::Host::new(Path::new("/"))),
         }
     }
 }
@@ -157,19 +166,28 @@ impl Service {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (handles, manager) = (Handles::default(), Arc::new(Recorder::default()));
-        let options = Options {
-            data_dir: setup.directory.path().to_owned(),
-            listener,
-            names: vec!["printernizer".to_owned()],
-            journal_max: setup.journal_max,
+        let config = Config {
+            storage: StorageConfig {
+                data_dir: setup.directory.path().to_owned(),
+                journal_max: setup.journal_max,
+            },
+            web: WebConfig {
+                password: setup.password.map(Secret::new),
+                private: setup.private,
+                ..WebConfig::default()
+            },
             library: setup.library.clone(),
-            zone: setup.zone.parse().unwrap(),
-            printers: Vec::new(),
-            guard: printernizer::web::api::guard::Guard::default(),
+            time: TimeConfig { zone: setup.zone.parse().unwrap() },
+            ..Config::default()
+        };
+        let options = Options {
+            config,
+            listener,
+            rescue_dirs: vec![setup.directory.path().join("boot")],
             clock: setup.clock.clone(),
             manager: manager.clone(),
             downloads: setup.downloads,
-            board: Arc::new(board::Host::new(Path::new("/"))),
+            board: setup.board.clone(),
         };
         let (sender, outcome) = sync_channel(1);
         let running = handles.clone();

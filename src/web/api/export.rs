@@ -14,7 +14,7 @@ use crate::model::{Job, JobId, Material};
 use crate::store::{JOBS_PAGE_MAX, JobFilter, Read as _};
 use crate::web::front::{Exchange, Head, LargeError, LargeRoutes, Verb};
 use crate::web::respond::ApiError;
-use crate::web::server::{API, Pairs};
+use crate::web::server::{API, Access, Pairs};
 
 /// Rows of one piece: some ten kilobytes of text.
 const PIECE_ROWS: usize = JOBS_PAGE_MAX;
@@ -109,7 +109,7 @@ impl<N: LargeRoutes> LargeRoutes for Exports<N> {
 }
 
 async fn export(api: &Api, table: Table, mut exchange: Exchange<'_>) -> Result<(), LargeError> {
-    api.guard.judge_reader(exchange.head().header("Authorization"))?;
+    api.guard.judge(&exchange.asking(), Access::Read).await?;
     let query = Pairs::parse(exchange.head().query())?;
     if query.get("format").is_some_and(|format| format != "csv") {
         return Err(ApiError::bad_value("format", "There is csv only.").into());

@@ -30,6 +30,11 @@ pub struct Probe {
 }
 
 pub fn health<C: Connection>(_: &mut Call<'_, C>, api: &Api) -> Answer {
+    Reply::json(200, &report(api)?)
+}
+
+/// What `/health` answers, for the support bundle too.
+pub fn report(api: &Api) -> Result<Value, ApiError> {
     let now = api.clock.now();
     let probe = (api.probe)();
     let tasks = api.tasks.lines(now.mono);
@@ -56,9 +61,7 @@ pub fn health<C: Connection>(_: &mut Call<'_, C>, api: &Api) -> Answer {
     let details = json!({"count": tasks.len(), "stalled": stalled, "restarts": restarts, "panics": panics});
     services.insert("tasks".into(), json!({"status": task_status, "details": details}));
     let status = if broken || !stalled.is_empty() { "unhealthy" } else { task_status };
-    Reply::json(
-        200,
-        &json!({
+    Ok(json!({
             "status": status,
             "version": env!("CARGO_PKG_VERSION"),
             "timestamp": now.wall.to_string(),
@@ -70,8 +73,7 @@ pub fn health<C: Connection>(_: &mut Call<'_, C>, api: &Api) -> Answer {
             "memory": probe.memory,
             "storage": probe.storage,
             "board": probe.board,
-        }),
-    )
+    }))
 }
 
 pub fn liveness<C: Connection>(_: &mut Call<'_, C>, _: &Api) -> Answer {

@@ -103,7 +103,7 @@ pub fn add<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
         return Err(ApiError::wrong_shape("material_type", "Say what the filament is made of, as PLA."));
     }
     let full = body.remaining_weight.is_none() && body.remaining_weight_g.is_none();
-    let mut new = empty();
+    let mut new = empty(*api.low_stock.get());
     body.apply(&mut new)?;
     if full {
         new.remaining = new.weight;
@@ -457,7 +457,7 @@ fn checked_date(text: &str) -> Result<String, ApiError> {
 }
 
 /// A spool before anything is known of it.
-fn empty() -> Material {
+fn empty(threshold: Share) -> Material {
     Material {
         id: MaterialId(0),
         material_type: String::new(),
@@ -475,7 +475,7 @@ fn empty() -> Material {
         location: None,
         place: None,
         active: true,
-        threshold: Share::LOW_STOCK,
+        threshold,
         armed: true,
         created_at: Timestamp(0),
         updated_at: Timestamp(0),

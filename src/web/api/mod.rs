@@ -3,6 +3,7 @@
 //! Handlers run on the web threads and may block on the store's files for a moment; commands to printers go through
 //! bounded wires with a reply and a deadline. Nothing here knows a vendor's protocol.
 
+mod bundle;
 mod consumption;
 mod control;
 mod csv;
@@ -12,19 +13,19 @@ mod events;
 mod export;
 mod file_views;
 mod files;
-pub mod guard;
 mod health;
 mod jobs;
 pub mod library;
 mod linked;
+mod login;
 mod materials;
 mod metrics;
 mod pictures;
 mod printers;
-mod settings;
+pub mod settings;
 pub mod snapshot;
 mod sync;
-mod system;
+pub mod system;
 mod trace;
 mod views;
 
@@ -34,16 +35,19 @@ use std::time::Duration;
 use embedded_svc::http::server::{Connection, Method};
 use smol::channel::Sender;
 
+use super::guard::Guard;
 use super::openapi;
 use super::respond::ApiError;
-use super::server::{Answer, Call, Router, SlowLane};
+use super::server::{Access, Answer, Call, Route, Router, SlowLane};
 use crate::base::clock::{Clock, Now};
+use crate::base::latest::Latest;
 use crate::base::task::Board;
 use crate::base::zone::Zone;
 use crate::discovery::Requests;
 use crate::downloads::Desk;
 use crate::events::Announcer;
 use crate::library::Library;
+use crate::model::Share;
 use crate::printers::registry::{Order, Registry};
 use crate::store::{Blobs, Store, StoreError};
 
@@ -83,7 +87,13 @@ pub struct Api {
     /// When the service started.
     pub started: Now,
     /// Who may do what.
-    pub guard: guard::Guard,
+    pub guard: Guard,
+    /// What can be changed while the service runs.
+    pub settings: Arc<dyn settings::Desk>,
+    /// The machine, for its owner.
+    pub machine: Arc<dyn system::Machine>,
+    /// The threshold of low stock of a new spool.
+    pub low_stock: Latest<Share>,
     /// Whose days the statistics count by.
     pub zone: Zone,
     /// Figures that only the app can read, for `/health`.
@@ -98,7 +108,10 @@ pub fn routes<C: Connection + 'static>(router: Router<C>, api: &Arc<Api>) -> Rou
         move |call: &mut Call<'_, C>| handler(call, &api)
     };
     let judging = Arc::clone(api);
-    table(router.guard(move |call, route| judging.guard.judge(call, route)), with)
+    let guard = move |call: &Call<'_, C>, route: &Route| {
+        judging.guard.judge_blocking(&call.asking(), route.access).map(|_| ())
+    };
+    table(router.guard(guard), with)
 }
 
 /// A handler of this room.
@@ -191,6 +204,28 @@ where
         .api(Method::Get, "/settings", with(settings::show))
         .api(Method::Put, "/settings", with(settings::change))
         .api(Method::Get, "/system", with(system::system))
+        .api(Method::Get, "/system/logs", with(system::logs))
+        .api(Method::Get, "/system/support-bundle", with(bundle::bundle))
+        .api(Method::Post, "/system/reboot", with(system::reboot))
+        .needs(Access::Owner)
+        .api(Method::Post, "/system/shutdown", with(system::shutdown))
+        .needs(Access::Owner)
+        .api(Method::Post, "/system/update", with(system::update))
+        .needs(Access::Owner)
+        .api(Method::Post, "/system/factory-reset", with(system::factory_reset))
+        .needs(Access::Owner)
+        .api(Method::Get, "/login", with(login::state))
+        .needs(Access::Open)
+        .api(Method::Post, "/login", with(login::login))
+        .needs(Access::Open)
+        .api(Method::Post, "/logout", with(login::logout))
+        .needs(Access::Open)
+        .api(Method::Get, "/tokens", with(login::tokens))
+        .needs(Access::Owner)
+        .api(Method::Post, "/tokens", with(login::add_token))
+        .needs(Access::Owner)
+        .api(Method::Delete, "/tokens/{id}", with(login::remove_token))
+        .needs(Access::Owner)
 }
 
 /// What the front has left: nothing that could be there.

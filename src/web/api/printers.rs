@@ -456,7 +456,7 @@ pub(super) fn watched(api: &Api, id: &str) -> Result<(Printer, Entry), ApiError>
     }
 }
 
-fn state_of(api: &Api, id: PrinterId) -> Arc<PrinterState> {
+pub(super) fn state_of(api: &Api, id: PrinterId) -> Arc<PrinterState> {
     api.registry.get(id).map_or_else(Default::default, |entry| entry.state.get())
 }
 

@@ -6,7 +6,7 @@
 use embedded_svc::http::server::{Connection, Method};
 
 use super::respond::{ApiError, Reply};
-use super::server::{Answer, Call, Router};
+use super::server::{Access, Answer, Call, Router};
 
 /// One file of the page.
 struct File {
@@ -30,7 +30,12 @@ pub const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 
 /// Adds the page and its files to `router`.
 #[must_use]
 pub fn routes<C: Connection + 'static>(router: Router<C>) -> Router<C> {
-    router.page(Method::Get, "/", page).page(Method::Get, "/assets/{build}/{name}", asset)
+    // Nothing in it is anybody's secret, and without it nobody could log in.
+    router
+        .page(Method::Get, "/", page)
+        .needs(Access::Open)
+        .page(Method::Get, "/assets/{build}/{name}", asset)
+        .needs(Access::Open)
 }
 
 fn page<C: Connection>(call: &mut Call<'_, C>) -> Answer {

@@ -125,7 +125,7 @@ async fn exchange<E: EventSource, L: LargeRoutes>(
     head: &Head,
     peer: IpAddr,
 ) -> Result<After, Ended> {
-    if let Err(error) = guard::check(head, &shared.config.names) {
+    if let Err(error) = guard::check(head, &shared.config.names.get()) {
         shared.stats.foreign.fetch_add(1, Ordering::Relaxed);
         return Err(error.into());
     }

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use super::answer::{Length, head as answer_head, refuse};
 use super::head::{Head, Verb};
 use super::socket::{Client, Gone};
+use crate::web::guard::Asking;
 use crate::web::respond::{ApiError, Reply};
 
 /// Large exchanges at a time: each holds a file and its buffers, and a card serves few readers well.
@@ -84,6 +85,12 @@ impl<'c> Exchange<'c> {
     #[must_use]
     pub fn head(&self) -> &Head {
         self.head
+    }
+
+    /// What it shows of who sends it, for the guard.
+    #[must_use]
+    pub fn asking(&self) -> Asking<'c> {
+        Asking::of(self.head, self.peer)
     }
 
     /// The client's address.

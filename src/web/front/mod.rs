@@ -39,6 +39,7 @@ use smol::future::FutureExt as _;
 use smol::{LocalExecutor, Task};
 
 use crate::base::clock::{Clock, Mono, within};
+use crate::base::latest::Latest;
 use crate::web::respond::ApiError;
 use crate::web::server::{BODY_BYTES_MAX, Backend};
 
@@ -72,8 +73,8 @@ const STOP_TIME: Duration = Duration::from_millis(1000);
 /// Every limit of the front. The defaults are those of the API's contract.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Names of the device besides its addresses and `localhost`, lower case; at most [`NAMES_MAX`].
-    pub names: Vec<String>,
+    /// Names of the device besides its addresses and `localhost`, lower case; at most [`NAMES_MAX`]. They may change.
+    pub names: Latest<Vec<String>>,
     /// Who may sit.
     pub seats: SeatLimits,
     /// Who counts as loopback.
@@ -99,7 +100,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            names: vec!["printernizer".to_owned(), "printernizer.local".to_owned()],
+            names: Latest::new(vec!["printernizer".to_owned(), "printernizer.local".to_owned()]),
             seats: SeatLimits { seats: 64, kept: 2, per_address: 24, patience: Duration::from_millis(250) },
             is_local: |address| address.to_canonical().is_loopback(),
             head_bytes: 8 * 1024,

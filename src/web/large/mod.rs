@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::api::Api;
 use super::front::{Exchange, Head, LargeError, LargeRoutes, Verb};
-use super::server::API;
+use super::server::{API, Access};
 use crate::base::pool::{Limits, Pool};
 use crate::library::multipart::FORM_BYTES_MAX;
 use crate::model::{Checksum, FileId};
@@ -56,6 +56,16 @@ impl Target {
     }
 }
 
+impl Target {
+    /// What it needs.
+    fn access(&self) -> Access {
+        match self {
+            Target::Upload => Access::Change,
+            Target::LibraryFile(_) | Target::File(_) => Access::Read,
+        }
+    }
+}
+
 impl Large {
     /// The routes.
     #[must_use]
@@ -75,20 +85,13 @@ impl LargeRoutes for Large {
 
     async fn serve(&self, mut exchange: Exchange<'_>) -> Result<(), LargeError> {
         let Some(target) = Target::of(exchange.head()) else { return Ok(()) };
-        let authorization = exchange.head().header("Authorization");
+        self.api.guard.judge(&exchange.asking(), target.access()).await?;
         match target {
-            Target::Upload => {
-                self.api.guard.judge_writer(authorization)?;
-                upload::upload(&self.api.library, &mut exchange).await
-            }
+            Target::Upload => upload::upload(&self.api.library, &mut exchange).await,
             Target::LibraryFile(checksum) => {
-                self.api.guard.judge_reader(authorization)?;
                 content::library_file(&self.api.library, &self.readers, &mut exchange, checksum).await
             }
-            Target::File(id) => {
-                self.api.guard.judge_reader(authorization)?;
-                content::kept_file(&self.api, &self.readers, &mut exchange, id).await
-            }
+            Target::File(id) => content::kept_file(&self.api, &self.readers, &mut exchange, id).await,
         }
     }
 }

@@ -35,10 +35,15 @@ const INTRO: &str = "The LAN API of printernizer. Errors have one shape (`Error`
     `private` everything does.";
 
 /// Answers of every operation, whoever asks: status, name, words. 403 is for those that change something.
-const COMMON: [(u16, &str); 5] = [
+const COMMON: [(u16, &str); 6] = [
     (400, "The request cannot be understood: a query or a value that cannot be used."),
-    (401, "The password is needed."),
-    (403, "The request came from another site's page, or is not allowed."),
+    (401, "The password is needed (PASSWORD_NEEDED) or wrong (WRONG_PASSWORD)."),
+    (
+        403,
+        "The request came from another site's page (FOREIGN_ORIGIN); or only the owner may: the password itself is needed \
+         (PASSWORD_NEEDED) and may have to be set first (PASSWORD_NOT_SET).",
+    ),
+    (429, "Somebody guesses the password: TOO_MANY_ATTEMPTS. `Retry-After` says when to try again."),
     (421, "The `Host` is neither an address nor a name of this device."),
     (
         503,

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::shape::field_at;
 use super::target::Pairs;
+use crate::web::guard::Asking;
 use crate::web::respond::{ApiError, Paging, Reply};
 
 /// Bytes of a small body; the front refuses more before a handler ever sees it.
@@ -69,6 +70,13 @@ impl<'r, C: Connection> Call<'r, C> {
     #[must_use]
     pub fn peer(&self) -> Option<&str> {
         self.header(PEER_HEADER)
+    }
+
+    /// What it shows of who sends it, for the guard. Without a front somebody on this device asks.
+    #[must_use]
+    pub fn asking(&self) -> Asking<'_> {
+        let peer = self.peer().and_then(|peer| peer.parse().ok()).unwrap_or(Asking::nobody().peer);
+        Asking { authorization: self.header("Authorization"), cookie: self.header("Cookie"), peer }
     }
 
     /// The whole body.

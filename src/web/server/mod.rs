@@ -56,7 +56,7 @@ mod threads;
 
 pub use adapter::{NoRawConnection, RequestBody, RequestHead, TinyConnection};
 pub use call::{BODY_BYTES_MAX, Call, PEER_HEADER};
-pub use router::{API, Answer, Route, Router, write};
+pub use router::{API, Access, Answer, Route, Router, write};
 pub use slow::{SlowLane, SlowPass};
 pub use target::{PARAM_BYTES_MAX, Pairs, decode, decode_segment, segments, split_target};
 pub use threads::{

@@ -31,9 +31,25 @@ enum Segment {
     Param { name: &'static str, path: bool },
 }
 
+/// What somebody has to show to use a route. By itself a route that reads asks for [`Access::Read`], every other for
+/// [`Access::Change`]; [`Router::needs`] says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing, ever: what a person needs to log in.
+    Open,
+    /// The password where the device is private.
+    Read,
+    /// The password where there is one.
+    Change,
+    /// The password in any case; where there is none, one has to be set first.
+    Owner,
+}
+
 /// What a guard is told of the route that was chosen.
 #[derive(Debug)]
 pub struct Route {
+    /// What it needs.
+    pub access: Access,
     /// The method it stands for in the table.
     pub method: Method,
     /// The whole pattern, prefix included.
@@ -76,6 +92,15 @@ impl<C: Connection> Router<C> {
         self.add(method, pattern.to_owned(), segments, Box::new(handler))
     }
 
+    /// Says what the route that was added last needs.
+    #[must_use]
+    pub fn needs(mut self, access: Access) -> Router<C> {
+        if let Some((route, _)) = self.routes.last_mut() {
+            route.access = access;
+        }
+        self
+    }
+
     /// Sets the check that runs before every handler.
     #[must_use]
     pub fn guard<F>(mut self, guard: F) -> Router<C>
@@ -93,13 +118,20 @@ impl<C: Connection> Router<C> {
         segments: Vec<Segment>,
         action: Action<C>,
     ) -> Router<C> {
-        self.routes.push((Route { method, pattern, segments }, action));
+        let reads = matches!(method, Method::Get | Method::Head | Method::Options);
+        let access = if reads { Access::Read } else { Access::Change };
+        self.routes.push((Route { access, method, pattern, segments }, action));
         self
     }
 
     /// Every route as (method, whole pattern): for the API description and its tests.
     pub fn table(&self) -> impl Iterator<Item = (Method, &str)> {
         self.routes.iter().map(|(route, _)| (route.method, route.pattern.as_str()))
+    }
+
+    /// Every route with what it needs, as [`Router::table`].
+    pub fn accesses(&self) -> impl Iterator<Item = (Method, &str, Access)> {
+        self.routes.iter().map(|(route, _)| (route.method, route.pattern.as_str(), route.access))
     }
 
     /// Finds the handler for `uri`, runs it and answers; every error becomes an envelope here.
