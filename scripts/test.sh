@@ -41,7 +41,8 @@ tools=(
   'vsftpd vsftpd'         # the real server that the FTPS client is tested against
   'openssl openssl'       # certificates as printers have them, and a TLS peer that is not ours
   'shellcheck shellcheck' # these scripts
-  # The real PrusaLink, a Python program, that the Prusa driver is tested against; scripts/install-prusalink.sh.
+  # Schemathesis, which tries the API (scripts/install-schemathesis.sh), and
+  # the real PrusaLink, a Python program, that the Prusa driver is tested against; scripts/install-prusalink.sh.
   'venv python3-venv'
   'python-headers python3-dev'
   'libcap-headers libcap-dev'
@@ -180,6 +181,9 @@ say "$(rustc --version), $(cargo --version), all tools are there"
 
 section 'PrusaLink'
 scripts/install-prusalink.sh || die "the real PrusaLink cannot be installed, see above"
+
+section 'Schemathesis'
+scripts/install-schemathesis.sh || die "Schemathesis cannot be installed, see above"
 
 section 'scripts'
 limited 120 shellcheck --severity=warning --external-sources --source-path="$root" \
