@@ -41,6 +41,10 @@ tools=(
   'vsftpd vsftpd'         # the real server that the FTPS client is tested against
   'openssl openssl'       # certificates as printers have them, and a TLS peer that is not ours
   'shellcheck shellcheck' # these scripts
+  # The page in a real browser; scripts/install-playwright.sh.
+  'chromium chromium'
+  'node nodejs'
+  'npm npm'
   # The real PrusaLink, a Python program, that the Prusa driver is tested against; scripts/install-prusalink.sh.
   'venv python3-venv'
   'python-headers python3-dev'
@@ -180,6 +184,9 @@ say "$(rustc --version), $(cargo --version), all tools are there"
 
 section 'PrusaLink'
 scripts/install-prusalink.sh || die "the real PrusaLink cannot be installed, see above"
+
+section 'Playwright'
+scripts/install-playwright.sh || die "what drives the browser cannot be installed, see above"
 
 section 'scripts'
 limited 120 shellcheck --severity=warning --external-sources --source-path="$root" \
