@@ -237,7 +237,8 @@ fn prusa_at(last: u8, serial: &str, password: &str) -> prusa::Printer {
     let config = prusa::Config {
         host: IpAddr::V4(at(last)),
         port: 80,
-        ..prusa::Config::new(prusa::Model::Mk4, serial, password)
+        serial: serial.to_owned(),
+        ..prusa::Config::new(prusa::Model::Mk4, password)
     };
     prusa::Printer::start(config).unwrap()
 }

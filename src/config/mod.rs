@@ -27,7 +27,8 @@ pub use mistake::{Mistake, Mistakes, Place};
 pub use print::print;
 pub use printers::{PRINTERS_MAX, PrinterEntry};
 pub use sections::{
-    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, NETWORK_KEYS, StorageConfig, TimeConfig, WebConfig,
+    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, NETWORK_KEYS, StorageConfig, TimeConfig,
+    WebConfig,
 };
 pub use source::FILE_BYTES_MAX;
 

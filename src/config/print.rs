@@ -8,7 +8,8 @@ use super::key::Key;
 use super::mistake::Place;
 use super::printers::PrinterEntry;
 use super::sections::{
-    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, NETWORK_KEYS, StorageConfig, TimeConfig, WebConfig,
+    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, NETWORK_KEYS, StorageConfig, TimeConfig,
+    WebConfig,
 };
 
 /// The whole file. It can be given back to `--config`; only the secrets have to be filled in again.

@@ -15,7 +15,8 @@ use super::key::{Key, Value, quote};
 use super::mistake::{Mistakes, Place};
 use super::printers::{PRINTERS_MAX, PrinterEntry};
 use super::sections::{
-    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, NETWORK_KEYS, StorageConfig, TimeConfig, WebConfig,
+    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, NETWORK_KEYS, StorageConfig, TimeConfig,
+    WebConfig,
 };
 use super::source::{self, Source};
 
@@ -24,7 +25,8 @@ const PREFIX: &str = "PRINTERNIZER_";
 /// Names the directory of the secrets that the service manager hands over; see systemd.exec(5), `LoadCredential=`.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// What may stand at the top level.
-const SECTIONS: &str = "[web], [storage], [library], [network], [downloads], [materials], [time], [log], [[printers]]";
+const SECTIONS: &str =
+    "[web], [storage], [library], [network], [downloads], [materials], [time], [log], [[printers]]";
 
 /// A configuration that is being put together.
 #[derive(Debug, Default)]
@@ -94,7 +96,8 @@ impl Draft {
                 }
                 ("printers", DeValue::Array(list)) => reader.printers(list.iter(), whole),
                 (
-                    known @ ("web" | "storage" | "library" | "network" | "downloads" | "materials" | "time" | "log"),
+                    known @ ("web" | "storage" | "library" | "network" | "downloads" | "materials" | "time"
+                    | "log"),
                     other,
                 ) => {
                     let found = Value::Other(other.type_str()).describe(false);
