@@ -4,7 +4,6 @@
 //! in the whole service, and each again only after a pause that grows, so that made-up calls cause a trickle of connections
 //! and nothing else. What was heard first hand pushes out hearsay, and not the other way round.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -37,7 +36,8 @@ struct Candidate {
 pub struct Follow {
     candidates: BTreeMap<PrinterId, Vec<Candidate>>,
     next_look: Option<Mono>,
-    turn: usize,
+    /// Decides among equals: who can foresee it could keep a printer from its turn.
+    random: fastrand::Rng,
 }
 
 impl Follow {
@@ -51,7 +51,7 @@ impl Follow {
             return;
         }
         if list.len() >= CANDIDATES_MAX {
-            // Hearsay goes first, then what was tried most. Among equals the places go round, so that nobody can hold them all.
+            // Hearsay goes first, then what was tried most. Among equals chance decides, so that nobody can hold all places.
             let rank = |one: &Candidate| (!one.is_first_hand, one.tries);
             let Some(worst) = list.iter().map(rank).max() else { return };
             if !is_first_hand && worst < (true, 1) {
@@ -59,8 +59,7 @@ impl Follow {
             }
             let equals: Vec<usize> =
                 (0..).zip(list.iter()).filter(|(_, one)| rank(one) == worst).map(|(at, _)| at).collect();
-            self.turn = self.turn.wrapping_add(1);
-            if let Some(at) = equals.get(self.turn % equals.len().max(1)) {
+            if let Some(at) = equals.get(self.random.usize(..equals.len().max(1))) {
                 list.swap_remove(*at);
             }
         }
@@ -77,13 +76,18 @@ impl Follow {
         if self.next_look.is_some_and(|next| now < next) {
             return None;
         }
-        let due = self
+        let all = self
             .candidates
-            .iter_mut()
-            .flat_map(|(printer, list)| list.iter_mut().map(move |one| (*printer, one)))
-            .filter(|(_, one)| now >= one.due && now.since(one.heard) < STALE_AFTER)
-            .min_by_key(|(_, one)| (one.tries, !one.is_first_hand, Reverse(one.heard)))?;
-        let (printer, one) = due;
+            .iter()
+            .flat_map(|(printer, list)| list.iter().enumerate().map(move |(at, one)| (*printer, at, one)));
+        let ready: Vec<(PrinterId, usize, (u32, bool))> = all
+            .filter(|(_, _, one)| now >= one.due && now.since(one.heard) < STALE_AFTER)
+            .map(|(printer, at, one)| (printer, at, (one.tries, !one.is_first_hand)))
+            .collect();
+        let best = ready.iter().map(|(_, _, rank)| *rank).min()?;
+        let equals: Vec<_> = ready.into_iter().filter(|(_, _, rank)| *rank == best).collect();
+        let (printer, at, _) = *equals.get(self.random.usize(..equals.len().max(1)))?;
+        let one = self.candidates.get_mut(&printer)?.get_mut(at)?;
         let pause = RETRY_FIRST.saturating_mul(1 << one.tries.min(10)).min(RETRY_LONGEST);
         one.tries += 1;
         one.due = now.after(pause);
@@ -174,7 +178,7 @@ mod tests {
 
     #[test]
     fn even_with_forged_senders_the_printer_has_its_turn() {
-        let mut follow = Follow::default();
+        let mut follow = Follow { random: fastrand::Rng::with_seed(3), ..Follow::default() };
         let mut found = false;
         for second in 0..600_u64 {
             let now = START.after(Duration::from_secs(second));
