@@ -40,6 +40,8 @@ tools=(
   'mosquitto mosquitto'   # the real broker that the MQTT driver is tested against
   'vsftpd vsftpd'         # the real server that the FTPS client is tested against
   'openssl openssl'       # certificates as printers have them, and a TLS peer that is not ours
+  'ip iproute2'           # networks of the tests' own, joined by cables
+  'unshare util-linux'    # the same
   'shellcheck shellcheck' # these scripts
   # The real PrusaLink, a Python program, that the Prusa driver is tested against; scripts/install-prusalink.sh.
   'venv python3-venv'

@@ -15,6 +15,7 @@ mod heap;
 pub mod helper;
 mod host;
 mod led;
+mod network;
 mod pi;
 pub mod slots;
 
@@ -27,6 +28,7 @@ pub use facts::{ADDRESSES_MAX, Address, Card, Facts, Memory};
 pub use heap::share_one_heap;
 pub use host::Host;
 pub use led::Signal;
+pub use network::{INTERFACES_MAX, Interface, interfaces};
 pub use pi::Pi;
 
 /// Bytes of a file below `/proc` or `/sys` that are read at most. The longest, the routes of a busy machine, has some ten

@@ -11,6 +11,7 @@
 
 mod der;
 mod pin;
+mod shake;
 mod verify;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,7 @@ use rustls::client::Resumption;
 use rustls::crypto::ring;
 
 pub use pin::{Pin, pin_from_hex, pin_to_hex};
+pub use shake::shake_hands;
 
 /// What a peer must show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
