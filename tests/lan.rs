@@ -24,7 +24,7 @@ use simulator::wait::{Stop, now};
 use simulator::{bambu, prusa};
 
 /// How long a test waits for something that takes a few seconds at most; machines are shared.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Set inside of the house.
 const INSIDE: &str = "PRINTERNIZER_TEST_HOUSE";
 const DEVICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);

@@ -1,7 +1,7 @@
 //! The task that speaks multicast DNS: announces the device, and asks for Prusa printers.
 //!
 //! One socket for each network, opened and closed as networks come and go. Printers are asked for when a network is new, when
-//! somebody wants to know, once a minute while a printer of the list is lost, and every ten minutes otherwise.
+//! somebody wants to know, when a printer of the list is lost and once a minute while it is, and every ten minutes otherwise.
 //!
 //! A restart of the task announces again and asks again.
 
@@ -28,6 +28,8 @@ const ROUND_GAP: Duration = Duration::from_secs(1);
 const ASK_EVERY: Duration = Duration::from_secs(600);
 /// The same while a printer is lost.
 const ASK_WHILE_LOST: Duration = Duration::from_secs(60);
+/// A printer that is newly lost is asked for sooner, but not sooner than this after the last round.
+const ASK_NEWLY_LOST: Duration = Duration::from_secs(5);
 /// Whoever wants to know does so at most this often.
 const ASK_GAP: Duration = Duration::from_secs(2);
 /// What an answer left open is asked for at most this often.
@@ -113,6 +115,8 @@ struct Voice {
     links_due: Mono,
     round: Option<Round>,
     asked_last: Option<Mono>,
+    /// A round was begun since a printer was lost.
+    asked_for_lost: bool,
     open_last: Option<Mono>,
 }
 
@@ -130,6 +134,7 @@ impl Voice {
             links_due: now,
             round: None,
             asked_last: None,
+            asked_for_lost: false,
             open_last: None,
         }
     }
@@ -217,9 +222,15 @@ impl Voice {
 
     fn begin_round_if_due(&mut self, now: Mono) {
         let is_lost = self.deps.registry.all().iter().any(following::is_lost);
-        let every = if is_lost { ASK_WHILE_LOST } else { ASK_EVERY };
+        let every = match (is_lost, self.asked_for_lost) {
+            (true, false) => ASK_NEWLY_LOST,
+            (true, true) => ASK_WHILE_LOST,
+            (false, _) => ASK_EVERY,
+        };
+        self.asked_for_lost &= is_lost;
         if self.asked_last.is_none_or(|last| now.since(last) >= every) {
             self.begin_round(now);
+            self.asked_for_lost = is_lost;
         }
     }
 
