@@ -43,7 +43,8 @@ tools=(
   'ip iproute2'           # networks of the tests' own, joined by cables
   'unshare util-linux'    # the same
   'shellcheck shellcheck' # these scripts
-  # The real PrusaLink, a Python program, that the Prusa driver is tested against; scripts/install-prusalink.sh.
+  # Schemathesis, which tries the API (scripts/install-schemathesis.sh), and
+  # the real PrusaLink, a Python program, that the Prusa driver is tested against; scripts/install-prusalink.sh.
   'venv python3-venv'
   'python-headers python3-dev'
   'libcap-headers libcap-dev'
@@ -182,6 +183,9 @@ say "$(rustc --version), $(cargo --version), all tools are there"
 
 section 'PrusaLink'
 scripts/install-prusalink.sh || die "the real PrusaLink cannot be installed, see above"
+
+section 'Schemathesis'
+scripts/install-schemathesis.sh || die "Schemathesis cannot be installed, see above"
 
 section 'scripts'
 limited 120 shellcheck --severity=warning --external-sources --source-path="$root" \
