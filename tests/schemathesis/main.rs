@@ -94,13 +94,7 @@ fn the_api_is_what_its_description_says() {
             "--seed",
             "1",
         ])
-        .args([
-            "--generation-deterministic",
-            "--generation-database",
-            "none",
-            "--generation-allow-x00",
-            "true",
-        ])
+        .args(["--generation-deterministic", "--generation-allow-x00", "true"])
         .args(["--checks", "all", "--exclude-checks", &EXCLUDED.map(|(check, _)| check).join(",")])
         .args([
             "--request-timeout",
