@@ -7,11 +7,19 @@ use simulator::bambu::{self, Model, Source};
 
 use crate::client::{Answer, Deadline};
 use crate::printers;
-use crate::service::Service;
+use crate::service::{Service, Setup};
 
 /// Operations that are not called here, and why.
-pub const NOT_CALLED: &[(&str, &str)] =
-    &[("GET /api/v1/events", "an answer without an end; tests/service/stream.rs follows it")];
+pub const NOT_CALLED: &[(&str, &str)] = &[
+    ("GET /api/v1/events", "an answer without an end; tests/service/stream.rs follows it"),
+    ("POST /api/v1/system/update", "answers 501: there are no updates through the network yet"),
+    ("POST /api/v1/system/reboot", "needs a machine of its own; tests/service/guard.rs has one"),
+    ("POST /api/v1/system/shutdown", "needs a machine of its own; tests/service/guard.rs has one"),
+    ("POST /api/v1/system/factory-reset", "ends the service; tests/service/guard.rs does it"),
+];
+
+/// The password of the second service.
+const PASSWORD: &str = "a long sentence";
 
 /// A print file with figures.
 fn gcode(seed: u32) -> Vec<u8> {
@@ -100,6 +108,7 @@ impl World {
     /// Everything once; answers the operations that were called with success.
     pub fn walk(&mut self) -> BTreeSet<String> {
         self.look_around();
+        self.owner();
         let id = self.printers();
         let file = self.files(&id);
         self.spools(&id);
@@ -128,6 +137,30 @@ impl World {
         let metrics = crate::client::request(self.service.address, "GET", "/metrics", &[], None);
         assert_eq!(metrics.status, 200);
         self.done.insert("GET /metrics".to_owned());
+    }
+
+    /// Password, session and tokens, on a service that has a password.
+    fn owner(&mut self) {
+        let service = Service::with(Setup { password: Some(PASSWORD), ..Setup::default() });
+        let login = service.post("/login", json!({"password": PASSWORD}));
+        login.expect(200);
+        let pair = login.header("Set-Cookie").unwrap().split(';').next().unwrap();
+        let headers = ["Content-Type: application/json", &format!("Cookie: {pair}")];
+        let token = service.raw("POST", "/tokens", &headers, Some(br#"{"name": "script"}"#)).expect(201);
+        let token = format!("/tokens/{}", token["id"].as_str().unwrap());
+        for (method, path, status) in [
+            ("GET", "/login", 200),
+            ("GET", "/tokens", 200),
+            ("DELETE", &*token, 204),
+            ("GET", "/system/logs", 200),
+            ("GET", "/system/support-bundle", 200),
+            ("POST", "/logout", 204),
+        ] {
+            assert_eq!(service.raw(method, path, &headers, None).status, status, "{method} {path}");
+            let template = if path == token { "/tokens/{id}" } else { path };
+            self.done.insert(format!("{method} /api/v1{template}"));
+        }
+        self.done.extend(["POST /api/v1/login".to_owned(), "POST /api/v1/tokens".to_owned()]);
     }
 
     /// Answers the id of the printer, which prints, with its file on its way.
