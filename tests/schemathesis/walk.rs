@@ -169,6 +169,7 @@ impl World {
         self.call("POST /printers/test-connection", &[], "", Some(entry.clone()), 200);
         let id = self.call("POST /printers", &[], "", Some(entry), 201)["id"].as_str().unwrap().to_owned();
         self.call("GET /printers", &[], "?page=1&limit=10", None, 200);
+        self.call("GET /printers/discover", &[], "?timeout=0", None, 200);
         self.until("GET /printers/{id}", &[&id], |view| view["connection"]["status"] == "monitoring");
         self.call("PUT /printers/{id}", &[&id], "", Some(json!({"location": "shelf"})), 200);
         self.call("POST /printers/{id}/disconnect", &[&id], "", None, 200);
