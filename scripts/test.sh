@@ -185,7 +185,7 @@ scripts/install-prusalink.sh || die "the real PrusaLink cannot be installed, see
 
 section 'scripts'
 limited 120 shellcheck --severity=warning --external-sources --source-path="$root" \
-  scripts/*.sh image-build/*.sh image-build/armv6-cc image-build/armv6-ar packaging/*.sh packaging/debian/* .ci/run \
+  scripts/*.sh image-build/*.sh image-build/zig-cc image-build/zig-ar packaging/*.sh packaging/debian/* .ci/run \
   || die "shellcheck found faults, see above"
 
 section 'crates'
