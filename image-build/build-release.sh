@@ -8,8 +8,9 @@
 #                x86_64    PCs
 #                (default: all four)
 #   --packages   makes Debian packages of them too: armhf (from armv6), arm64, amd64, into target/packages
-# Result: target/NAME/printernizer, printernizer.cdx.json (what is in it) and licences.txt
+# Result: target/NAME/printernizer, printernizer.cdx.json (what is in it) and licences.txt; for armv6 also what the card needs
 # Environment: see toolchain.sh; that script is run first and does nothing where all is ready.
+#   PRINTERNIZER_PROGRAMS              builds only these programs (printernizer, printernizer-init)
 #   PRINTERNIZER_ARMV6_BUILD_SECONDS   deadline of each build (default 2700)
 #
 # The same source gives the same bytes, whatever folder it lies in: no path, time or name of the machine gets in. Proved by
@@ -57,12 +58,11 @@ refuse_others() {
 
 build() {
   local name=$1 target zig_target zig_cpu cpu architecture machine
-  local printernizer_zig='' printernizer_std_source='' triple result directory=$root/target/$1 started=$SECONDS
+  local printernizer_zig='' printernizer_std_source='' triple program directory=$root/target/$1 started=$SECONDS
   describe "$name"
   "$here/toolchain.sh" "$target"
   # shellcheck source=/dev/null # written by toolchain.sh
   . "$toolchain/env-$target"
-  result=$directory/printernizer
   triple=${target//-/_}
 
   # link-self-contained=no: Zig brings crt1.o and libunwind; rustc would name its own, which do not exist for a library built here.
@@ -70,13 +70,26 @@ build() {
   local rustflags=(-C link-self-contained=no)
   [ -z "$cpu" ] || rustflags+=(-C "target-cpu=$cpu")
   rustflags+=("--remap-path-prefix=$root=/printernizer" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo")
-  local options=(--locked --release --package printernizer --bin printernizer --target "$target" --target-dir "$directory")
+  local options=(--locked --release --target "$target" --target-dir "$directory") programs=()
+  read -ra programs <<<"${PRINTERNIZER_PROGRAMS:-}"
+  if [ "${#programs[@]}" -eq 0 ]; then
+    programs=(printernizer)
+    # The first program of the card, which only the Zero's has.
+    if [ "$name" = armv6 ] && grep -q '"printernizer-init"' board/Cargo.toml; then programs+=(printernizer-init); fi
+  fi
+  for program in "${programs[@]}"; do
+    case $program in
+      printernizer) options+=(--package printernizer --bin printernizer) ;;
+      printernizer-init) options+=(--package printernizer-board --bin printernizer-init) ;;
+      *) die "unknown program $program; there are printernizer and printernizer-init" ;;
+    esac
+  done
   (
     export PRINTERNIZER_ZIG=$printernizer_zig PRINTERNIZER_ZIG_TARGET=$zig_target PRINTERNIZER_ZIG_CPU=$zig_cpu
     export ZIG_GLOBAL_CACHE_DIR=$toolchain/zig-cache ZIG_LOCAL_CACHE_DIR=$toolchain/zig-cache
     export "CC_$triple=$here/zig-cc" "AR_$triple=$here/zig-ar" "CARGO_TARGET_${triple^^}_LINKER=$here/zig-cc"
-    # The C of ring names no directory either.
-    export "CFLAGS_$triple=-ffile-prefix-map=$root=/printernizer -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+    # The C of ring names no directory either; escaped, as a folder may have a blank in its name.
+    export CC_SHELL_ESCAPED_FLAGS=1 "CFLAGS_$triple=$(printf '%q' "-ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo")"
     if [ -n "$printernizer_std_source" ]; then
       # The standard library comes from its source. Stable rustc builds it only when told to act as its own bootstrap;
       # the variable that names the source is cargo's own and leaves the Rust installation untouched.
@@ -89,15 +102,19 @@ build() {
     export CARGO_ENCODED_RUSTFLAGS
     limited "${PRINTERNIZER_ARMV6_BUILD_SECONDS:-2700}" cargo build "${options[@]}"
   ) || die "cargo build for $target failed, see above"
-  refuse_others "$directory/$target/release/printernizer"
-  [ "$name" != armv6 ] || "$here/check-armv6.sh" "$directory/$target/release/printernizer"
-  cp -f "$directory/$target/release/printernizer" "$result"
-  python3 "$here/sbom.py" --target "$target" --program "$result" --sbom "$directory/printernizer.cdx.json" --licences "$directory/licences.txt" \
-    || die "cannot list what is in $result"
-  say "$result: $(stat -c %s "$result") bytes ($(gzip -9 -c "$result" | wc -c) as .gz), built in $((SECONDS - started)) s"
+  for program in "${programs[@]}"; do
+    refuse_others "$directory/$target/release/$program"
+    [ "$name" != armv6 ] || "$here/check-armv6.sh" "$directory/$target/release/$program"
+    cp -f "$directory/$target/release/$program" "$directory/$program"
+    say "$directory/$program: $(stat -c %s "$directory/$program") bytes ($(gzip -9 -c "$directory/$program" | wc -c) as .gz)"
+  done
+  say "built in $((SECONDS - started)) s"
+  [[ " ${programs[*]} " == *' printernizer '* ]] || return 0
+  python3 "$here/sbom.py" --target "$target" --program "$directory/printernizer" --sbom "$directory/printernizer.cdx.json" \
+    --licences "$directory/licences.txt" || die "cannot list what is in $directory/printernizer"
   if $packages && [ -n "$architecture" ]; then
     PRINTERNIZER_SBOM=$directory/printernizer.cdx.json PRINTERNIZER_LICENCES=$directory/licences.txt \
-      "$root/packaging/build-deb.sh" "$architecture" "$result"
+      "$root/packaging/build-deb.sh" "$architecture" "$directory/printernizer"
   fi
 }
 
