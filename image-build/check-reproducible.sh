@@ -3,6 +3,7 @@
 # the same bytes, its list of parts and its package included. Two whole builds, so it is run by hand, before a release.
 #
 # Usage: image-build/check-reproducible.sh [NAME]     (of build-release.sh; default: x86_64)
+# Result: target/reproducible/NAME, the program
 # Environment: as build-release.sh. Shorter, for a change of the scripts: CARGO_PROFILE_RELEASE_LTO=off
 #   CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 set -euo pipefail
@@ -36,3 +37,4 @@ for package in a/target/packages/*.deb; do
   cmp "$package" "a folder/with a longer name/${package#a/}" || die "${package#a/} differs"
   say "$(sha256sum "$package" | cut -c1-64)  ${package#a/}, the same in both"
 done
+install -D "a/target/$name/printernizer" "$root/target/reproducible/$name"

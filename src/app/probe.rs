@@ -123,6 +123,7 @@ fn machine(facts: &board::Facts) -> Value {
         "temperature_c": facts.temperature_c,
         "clock_khz": facts.clock_khz,
         "undervoltage": facts.undervoltage,
+        "throttled": facts.throttled,
         "memory": facts.memory.map(|memory| json!({"total": memory.total_bytes, "available": memory.available_bytes})),
         "load": facts.load,
         "uptime_s": facts.uptime_s,
