@@ -43,6 +43,10 @@ tools=(
   'ip iproute2'           # networks of the tests' own, joined by cables
   'unshare util-linux'    # the same
   'shellcheck shellcheck' # these scripts
+  # The page in a real browser; scripts/install-playwright.sh.
+  'chromium chromium'
+  'node nodejs'
+  'npm npm'
   # The real PrusaLink, a Python program, that the Prusa driver is tested against; scripts/install-prusalink.sh.
   'venv python3-venv'
   'python-headers python3-dev'
@@ -182,6 +186,9 @@ say "$(rustc --version), $(cargo --version), all tools are there"
 
 section 'PrusaLink'
 scripts/install-prusalink.sh || die "the real PrusaLink cannot be installed, see above"
+
+section 'Playwright'
+scripts/install-playwright.sh || die "what drives the browser cannot be installed, see above"
 
 section 'scripts'
 limited 120 shellcheck --severity=warning --external-sources --source-path="$root" \

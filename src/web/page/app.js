@@ -126,6 +126,8 @@ function render() {
   safely(() => header(at, lost));
   safely(() => strip(at, lost));
   safely(() => view?.draw?.(at));
+  // Nothing can be ordered over a line that is gone; the strip says so.
+  for (const acts of document.querySelectorAll('.card .acts')) if (acts.inert !== lost) acts.inert = lost;
 }
 
 function header(at, lost) {

@@ -95,7 +95,7 @@ export function select(options, value, about = {}) {
 export function button(words, onclick, cls = 'second', about = {}) {
   return h('button', { type: 'button', class: cls, onclick, ...about }, words);
 }
-export const term = (label, value) => h('div', {}, h('dt', {}, label), h('dd', {}, value));
+export const term = (label, value) => h('div', { class: typeof value === 'string' && value.length > 36 ? 'long' : undefined }, h('dt', {}, label), h('dd', {}, value));
 
 // What a person swings a pointer at: the bar of a share from 0 to 100.
 export function bar(label, cls = '') {

@@ -9,7 +9,7 @@ import { figures, plates } from './figures.js';
 
 export default function file({ store, id, go }) {
   const path = `/files/${encodeURIComponent(id)}`;
-  const title = h('h2', { id: 'view-title', tabindex: '-1' }, t('File')), shots = h('div'), state = h('p'), facts = h('dl', { class: 'pairs' }), why = h('p', { class: 'note', hidden: true }), acts = h('div', { class: 'row' }), result = h('p', { role: 'alert' }), read = h('div', {}, t('Loading'));
+  const title = h('h2', { id: 'view-title', tabindex: '-1' }, t('File')), shots = h('div'), state = h('p'), facts = h('dl', { class: 'pairs' }), why = h('p', { class: 'note', hidden: true }), acts = h('div', { class: 'row' }), result = h('p', { role: 'alert' }), read = h('div', { class: 'fields' }, t('Loading'));
   const node = h('section', { 'aria-labelledby': 'view-title' }, h('div', { class: 'head' }, title, h('a', { class: 'button second', href: '#/files' }, t('All files'))),
     h('div', { class: 'two' }, h('div', { class: 'panel' }, shots, state, facts, why, acts, result), h('section', { class: 'panel', 'aria-labelledby': 'read' }, h('h3', { id: 'read' }, t('What the file says')), read)));
   let left = false, timer = 0;

@@ -41,7 +41,7 @@ function keyOf(p) {
 
 // How a printer looks: words, icon, colour, band, bar, and what to do.
 export function look(p, now) {
-  const way = p.connection ?? {}, key = keyOf(p), [icon, colour, band, bar] = STATES[key];
+  const way = p.connection ?? {}, key = keyOf(p), out = key === 'paused' && ranOut(p), [icon, colour, band, bar] = STATES[out ? 'attention' : key];
   const trouble = way.kind ? said('trouble', way.kind, way.message) : way.message;
   let note = null, words = t(`state.${key}`);
   if (key === 'fix') { words = has(`trouble.${way.kind}.short`) ? t(`trouble.${way.kind}.short`) : t('state.attention'); note = trouble ?? t('The connection needs a hand.'); }
@@ -54,7 +54,7 @@ export function look(p, now) {
   if (key === 'unknown') note = t('No word from the printer yet.');
   if (way.status === 'connecting' && key !== 'connecting' && key !== 'disabled') note ??= t('Connecting again. What is shown may be old.');
   const stage = p.stage ? said('stage', p.stage, p.stage) : null;
-  if (key === 'paused' && p.stage === 'filament ran out') words = t('Filament ran out');
+  if (out) { words = t('Filament ran out'); note = t('Load filament, then press Resume.'); }
   if (key === 'paused' || key === 'preparing') note ??= stage;
   // Errors say it better where there are some; they have their own place.
   if (key === 'attention' && !(p.errors ?? []).length) note ??= stage;
@@ -65,11 +65,12 @@ export function look(p, now) {
   return { key, words, icon, colour, band, bar, note, stale: cut || silent, kind: way.kind ?? null };
 }
 
+// Filament that is out waits for a hand as much as an error does.
+const ranOut = (p) => p.stage === 'filament ran out';
 const WORKING = ['preparing', 'printing', 'paused', 'attention'];
 export const working = (p) => WORKING.includes(p.status);
-// Filament that is out waits for a hand as much as an error does.
-export const needsYou = (p, now) => { const { key } = look(p, now); return ['fix', 'attention', 'failed'].includes(key) || (key === 'paused' && p.stage === 'filament ran out'); };
-export const takeOff = (p) => p.plate === 'occupied' && ['finished', 'failed', 'cancelled', 'idle'].includes(p.status);
+export const needsYou = (p, now) => { const { key } = look(p, now); return ['fix', 'attention', 'failed'].includes(key) || (key === 'paused' && ranOut(p)); };
+export const takeOff = (p) => (p.plate === 'occupied' && ['finished', 'failed', 'cancelled', 'idle'].includes(p.status)) || (p.status === 'finished' && p.plate !== 'clear');
 
 export function summary(store, now) {
   const all = [...store.printers.values()].filter((p) => p.enabled !== false);
@@ -87,7 +88,7 @@ export function summary(store, now) {
 
 // Order by need; within a class by name, so that cards do not wander. On a wall place means printer: by name only.
 export function order(store, now, byPlace = false) {
-  const rank = (p) => ORDER.indexOf(look(p, now).key);
+  const rank = (p) => (needsYou(p, now) ? 0 : 20) + ORDER.indexOf(look(p, now).key);
   return [...store.printers.values()].sort((a, b) => (byPlace ? 0 : rank(a) - rank(b)) || a.name.localeCompare(b.name) || (a.id < b.id ? -1 : 1));
 }
 

@@ -29,7 +29,7 @@ export default function materials({ store }) {
     if (types.ok) { const all = list(types.json.types); rebuild(kind, all, () => [['', t('All')], ...all.map((one) => [one, one])].map(([key, words]) => h('option', { value: key, selected: key === kind.value }, words))); }
     if (answer.ok) {
       const s = answer.json, rate = s.consumption_per_day_g;
-      rebuild(sums, s, () => [[t('Spools'), number(s.total_spools)], [t('Left'), grams(s.total_remaining_g ?? 0)], [t('Used in 30 days'), grams(s.consumption_30d_g ?? 0)], [t('Lasts about'), rate > 0 ? t('{n} day|{n} days', { n: Math.round(s.total_remaining_g / rate) }) : '–'], [t('Worth'), s.remaining_value ? number(s.remaining_value, 2) : '–']].map(([label, value]) => h('div', {}, h('dt', {}, label), h('dd', {}, value))));
+      rebuild(sums, s, () => [[t('Spools'), number(s.total_spools)], [t('Left'), grams(s.total_remaining_g ?? 0)], [t('Used in 30 days'), grams(s.consumption_30d_g ?? 0)], [t('Lasts about'), rate >= 1 ? t('{n} day|{n} days', { n: Math.round(s.total_remaining_g / rate) }) : '–'], [t('Worth'), s.remaining_value ? number(s.remaining_value, 2) : '–']].map(([label, value]) => h('div', {}, h('dt', {}, label), h('dd', {}, value))));
     }
     const short = list(low.json?.materials);
     show(order, short.length);

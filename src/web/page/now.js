@@ -4,13 +4,14 @@ import { h, show } from './dom.js';
 import { order } from './look.js';
 import { cards } from './card.js';
 
-export default function now({ store, go, kiosk }) {
+export default function now({ store, go, kiosk, draw: soon }) {
   const list = h('div', { class: 'cards' }), waiting = h('p', { class: 'quiet' }, t('Waiting for the first word from the appliance.'));
   const node = h('section', { 'aria-labelledby': 'view-title' }, h('h2', { id: 'view-title', class: 'seen', tabindex: '-1' }, t('Printers')), list, waiting);
   let touched = 0, shown = '';
   // Nothing moves under a finger.
   for (const name of ['pointerdown', 'keydown']) list.addEventListener(name, () => { touched = Date.now(); });
   const wide = matchMedia('(min-width: 900px)');
+  wide.onchange = soon;
   const draw = (at) => {
     show(waiting, !store.known);
     if (!store.known) return;
@@ -25,5 +26,5 @@ export default function now({ store, go, kiosk }) {
     list.dataset.count = printers.length;
     cards(list, store, printers, at);
   };
-  return { title: t('nav.now'), node, draw };
+  return { title: t('nav.now'), node, draw, gone() { wide.onchange = null; } };
 }

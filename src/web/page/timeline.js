@@ -6,6 +6,8 @@ import { list, number, object, text, time } from './model.js';
 import { line } from './look.js';
 
 const BREAK_MS = 60_000;
+// Causes of causes are moved to the right, up to here.
+const DEPTH_MAX = 5;
 const LANES = [[/^job/, 'lane.job'], [/thumb|metadata|preview/, 'lane.pictures'], [/^(file|auto_download|new_files)/, 'lane.file'], [/^material/, 'lane.filament'], [/^printer|^plate|^print_/, 'lane.printer']];
 export const laneOf = (event) => LANES.find(([pattern]) => pattern.test(event))?.[1] ?? 'lane.other';
 const BAD = /fail|low_stock|lost/;
@@ -37,11 +39,13 @@ export function timeline(store, trace) {
     const { what, about } = line(store, { event: s.event, data: s.data }), colour = tone(s);
     const handlers = s.handled.filter((one) => text(one.subscriber)).map((one) => h('p', { class: 'since' }, t('{who}: {result} after {wait}, took {took}', {
       who: one.subscriber, result: said('handled', text(one.result)) || '', wait: span(number(one.waited_ms) ?? 0), took: span(number(one.took_ms) ?? 0) }), text(one.note) ? ` · ${one.note}` : ''));
-    items.push(h('li', { class: colour ? `c-${colour}` : undefined, 'data-event': s.event },
+    const step = h('li', { class: colour ? `c-${colour}` : undefined, 'data-event': s.event },
       icon(picture(s)), h('span', { class: 'lane' }, t(laneOf(s.event))), h('b', {}, what), s.count > 1 ? ` ×${s.count}` : '', ' ',
       h('span', { class: 'since' }, s.when ? seconds(s.when) : '', s.since !== null ? ` · +${span(s.since)}` : ''),
       about ? h('p', {}, about) : null,
-      h('details', {}, h('summary', {}, t('Details')), handlers, h('pre', { tabindex: '0' }, s.raw.map((o) => JSON.stringify(o, null, 1)).join('\n')))));
+      h('details', {}, h('summary', {}, t('Details')), handlers, h('pre', { tabindex: '0' }, s.raw.map((o) => JSON.stringify(o, null, 1)).join('\n'))));
+    step.style.setProperty('--d', Math.min(DEPTH_MAX, s.depth));
+    items.push(step);
   }
   return h('div', {}, object(trace).cut_off ? h('p', { class: 'quiet' }, t('What came before is no longer kept.')) : null,
     h('ol', { class: 'rail' }, items), object(trace).truncated ? h('p', { class: 'quiet' }, t('There is more; it was left out.')) : null);

@@ -38,6 +38,7 @@ self.onconnect = (event) => {
     else {
       tabs.set(port, { seen: data.seen, at: Date.now() });
       port.postMessage({ welcome: true });
+      port.postMessage({ state: stream.state, heard: stream.heard });
       // A new tab, or one that was thought gone, knows nothing: all begin anew with a snapshot.
       stream.open(true);
     }
