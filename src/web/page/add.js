@@ -20,10 +20,9 @@ export default function add({ store, go }) {
   });
   const node = h('section', { 'aria-labelledby': 'view-title' }, h('div', { class: 'head' }, title, first ? null : h('a', { class: 'button second', href: '#/settings' }, t('Back'))),
     first ? h('p', { class: 'text quiet' }, t('first.words')) : null,
-    h('div', { class: 'two' },
-      h('div', { class: 'column' }, h('section', { class: 'panel', 'aria-labelledby': 'found' }, h('h3', { id: 'found' }, t('On your network')), looked, found, h('div', { class: 'row more' }, look)),
-        h('section', { class: 'panel', 'aria-labelledby': 'where' }, h('h3', { id: 'where' }, t('Where the codes stand')), GUIDES.map((one) => h('details', {}, h('summary', {}, t(`guide.${one}.name`)), h('ol', { class: 'guide' }, t(`guide.${one}`).split(' / ').map((step) => h('li', {}, step))))))),
-      h('section', { class: 'panel', 'aria-labelledby': 'by-hand' }, h('h3', { id: 'by-hand' }, t('Its data')), form)));
+    h('div', { class: 'adding' }, h('section', { class: 'panel', 'aria-labelledby': 'found' }, h('h3', { id: 'found' }, t('On your network')), looked, found, h('div', { class: 'row' }, look)),
+      h('section', { class: 'panel form', 'aria-labelledby': 'by-hand' }, h('h3', { id: 'by-hand' }, t('Its data')), form),
+      h('section', { class: 'panel', 'aria-labelledby': 'where' }, h('h3', { id: 'where' }, t('Where the codes stand')), GUIDES.map((one) => h('details', {}, h('summary', {}, t(`guide.${one}.name`)), h('ol', { class: 'guide' }, t(`guide.${one}`).split(' / ').map((step) => h('li', {}, step))))))));
   let left = false;
 
   async function search() {
@@ -35,7 +34,8 @@ export default function add({ store, go }) {
     if (!answer.ok) { set(looked, absent(answer) ? t('This version cannot look for printers. Enter the data by hand.') : answer.message); show(look, !absent(answer)); return; }
     const all = list(answer.json?.discovered ?? answer.json?.printers).map(object);
     const fresh = all.filter((one) => !one.already_added);
-    set(looked, fresh.length ? t('These answered. Choose one, or enter the data by hand.') : all.length ? t('All that answered are in the list already.') : t('None found. Is it on and in the same network? It can also be entered by hand.'));
+    const hindered = list(answer.json?.errors).map((one) => said('discovery', object(one).kind, object(one).message));
+    set(looked, hindered.length && !fresh.length ? hindered.join(' ') : fresh.length ? t('These answered. Choose one, or enter the data by hand.') : all.length ? t('All that answered are in the list already.') : t('None found. Is it on and in the same network? It can also be entered by hand.'));
     rebuild(found, fresh, () => fresh.map((one) => button([h('span', {}, h('b', {}, text(one.name) ?? text(one.hostname) ?? text(one.model) ?? text(one.ip_address) ?? text(one.ip) ?? '?'), h('br'), h('small', {}, [one.model, one.ip_address ?? one.ip, one.serial_number ?? one.serial].filter(Boolean).join(' · '))), t('Choose')], () => fill(one))));
   }
   search();

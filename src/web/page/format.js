@@ -35,8 +35,9 @@ export function duration(s) {
   return h % 24 ? `${Math.floor(h / 24)} d ${h % 24} h` : `${Math.floor(h / 24)} d`;
 }
 
-// Short spans of a trace: "+0.6 s", "+41 s", "+2 h 5 min".
+// Short spans of a trace: "20 ms", "1.6 s", "41 s", "2 h 5 min".
 export function span(ms) {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 10_000) return `${number(ms / 1000, 1)} s`;
   if (ms < 90_000) return `${Math.round(ms / 1000)} s`;
   return duration(ms / 1000);

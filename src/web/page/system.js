@@ -75,7 +75,7 @@ export function backup() {
 
 export function facts() {
   const pairs = h('dl', { class: 'pairs' }), warnings = h('ul', { class: 'note', hidden: true }), trouble = h('p', { role: 'alert' }), result = h('p', { role: 'alert' });
-  const level = select(LEVELS.map((one) => [one, one]), 'info', { 'aria-label': t('What is logged') }), logs = h('pre', { tabindex: '0', hidden: true });
+  const level = select(LEVELS.map((one) => [one, one]), 'info', { class: 'short', 'aria-label': t('What is logged') }), logs = h('pre', { tabindex: '0', hidden: true });
   level.onchange = async () => { const answer = await request('/settings', 'PUT', { log_level: level.value }); result.classList.toggle('fine', answer.ok); set(result, answer.ok ? t('Saved.') : answer.message); };
   const bundle = button(t('Support bundle'), (e) => act(e.currentTarget, result, () => save('/system/support-bundle', 'GET', undefined, 'printernizer-support.json'), t('Saved. It holds no password and no code.')));
   const show_ = button(t('Show the log'), async (e) => {

@@ -33,17 +33,18 @@ const tone = (s) => (BAD.test(s.event) || ['failed', 'error', 'attention'].inclu
 const picture = (s) => ({ bad: 'failed', good: 'finished' })[tone(s)] ?? 'idle';
 
 export function timeline(store, trace) {
-  const all = steps(trace), items = [];
+  const all = steps(trace), items = [], told = new Set();
   for (const s of all) {
     if (s.gap >= BREAK_MS) items.push(h('li', { class: 'gap' }, h('span', { class: 'since' }, t('{d} later', { d: span(s.gap) }))));
     const { what, about } = line(store, { event: s.event, data: s.data }), colour = tone(s);
     const handlers = s.handled.filter((one) => text(one.subscriber)).map((one) => h('p', { class: 'since' }, t('{who}: {result} after {wait}, took {took}', {
       who: one.subscriber, result: said('handled', text(one.result)) || '', wait: span(number(one.waited_ms) ?? 0), took: span(number(one.took_ms) ?? 0) }), text(one.note) ? ` · ${one.note}` : ''));
-    const step = h('li', { class: colour ? `c-${colour}` : undefined, 'data-event': s.event },
-      icon(picture(s)), h('span', { class: 'lane' }, t(laneOf(s.event))), h('b', {}, what), s.count > 1 ? ` ×${s.count}` : '', ' ',
-      h('span', { class: 'since' }, s.when ? seconds(s.when) : '', s.since !== null ? ` · +${span(s.since)}` : ''),
-      about ? h('p', {}, about) : null,
-      h('details', {}, h('summary', {}, t('Details')), handlers, h('pre', { tabindex: '0' }, s.raw.map((o) => JSON.stringify(o, null, 1)).join('\n'))));
+    // Whose print it is stands at the first step; the others need not repeat it.
+    const more = about.split(' · ').filter((part) => !told.has(part)).join(' · ');
+    if (!told.size) for (const part of [store.printers.get(s.data.printer_id)?.name, text(s.data.current_job), text(s.data.job_name)]) if (part) told.add(part);
+    const step = h('li', { class: colour ? `c-${colour}` : undefined, 'data-event': s.event }, icon(picture(s)), h('details', {},
+      h('summary', {}, h('b', {}, what), s.count > 1 ? ` ×${s.count}` : '', h('span', { class: 'since' }, [s.when ? seconds(s.when) : null, s.since === null ? null : `+${span(s.since)}`].filter(Boolean).join(' · ')), h('span', { class: 'lane' }, t(laneOf(s.event))), more ? h('span', { class: 'about' }, more) : null),
+      handlers, h('pre', { tabindex: '0' }, s.raw.map((o) => JSON.stringify(o, null, 1)).join('\n'))));
     step.style.setProperty('--d', Math.min(DEPTH_MAX, s.depth));
     items.push(step);
   }
