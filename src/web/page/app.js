@@ -78,7 +78,7 @@ function hear(name, text) {
   const looks = name === 'printer_status_update' ? words(json) : null;
   const e = model.reduce(store, name, json, Date.now());
   if (!e) return;
-  if (name === 'snapshot') { recall(); if (!before) loadSpools(); }
+  if (name === 'snapshot') { recall(); whoAmI(); if (!before) loadSpools(); }
   safely(() => announce(e, looks, json));
   safely(() => view?.event?.(name, e));
   draw();
@@ -100,6 +100,14 @@ async function recall() {
   const answer = await get('/events/recent?limit=100');
   for (const e of model.list(answer.json?.events)) if (model.text(e?.event)) model.remember(store, model.unwrap(e.event, e));
   safely(() => view?.event?.('snapshot', null));
+  draw();
+}
+
+// Whether this browser may change things, where that needs the password.
+async function whoAmI() {
+  if (store.auth === 'open') return;
+  const answer = await get('/login');
+  store.loggedIn = answer.json?.authenticated === true;
   draw();
 }
 
