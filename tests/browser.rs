@@ -26,7 +26,7 @@ use simulator::fleet::Fleet;
 use simulator::prusa;
 
 /// The whole walk through the page takes about a minute on an idle machine.
-const LIMIT: Duration = Duration::from_secs(420);
+const LIMIT: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A child that does not outlive the test.

@@ -29,11 +29,25 @@ async function picture(name, themes = ['light', 'dark'], sizes = { phone: PHONE,
       others += (await axe(page, `${name} ${kind} ${colorScheme}`)).others.length;
     }
   }
-  await page.setViewportSize(PHONE);
   await page.emulateMedia({ colorScheme: 'light' });
+  await readme(name);
+  await page.setViewportSize(PHONE);
 }
 
 const streams = async () => (await api('GET', '/events/stats')).json.subscribers.filter((one) => one.name === 'event-stream').length;
+
+// With DOCS=directory the pictures of the README are taken anew.
+const README = { now: 'now', jobs: 'jobs', job: 'timeline', 'first-run': 'first' };
+async function readme(name) {
+  if (!process.env.DOCS || !README[name]) return;
+  for (const [kind, size] of [['phone', { width: 390, height: 780 }], ['desktop', { width: 1080, height: 680 }]]) {
+    await page.setViewportSize(size);
+    if (kind === 'phone' && name === 'job') await page.locator('#how').evaluate((node) => node.scrollIntoView());
+    await until('pictures are there', () => page.evaluate(() => [...document.querySelectorAll('img[src]')].every((one) => one.complete)));
+    await page.screenshot({ path: path.join(process.env.DOCS, `page-${README[name]}-${kind}.png`) });
+    await page.evaluate(() => scrollTo(0, 0));
+  }
+}
 
 let step = '';
 async function walk(name, work) {
