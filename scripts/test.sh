@@ -45,6 +45,7 @@ tools=(
   'shellcheck shellcheck' # these scripts
   # The page in a real browser; scripts/install-playwright.sh.
   'chromium chromium'
+  'font fonts-dejavu-core' # without any, a browser measures nothing
   'node nodejs'
   'npm npm'
   # The real PrusaLink, a Python program, that the Prusa driver is tested against; scripts/install-prusalink.sh.
@@ -72,6 +73,7 @@ services=(mosquitto vsftpd)
 
 have() {
   case $1 in
+    font) compgen -G '/usr/share/fonts/*/*/*.[to]t[fc]' >/dev/null ;;
     pip) python3 -m pip --version >/dev/null 2>&1 ;;
     venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     python-headers) test -e "$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["include"])' 2>/dev/null)/Python.h" ;;

@@ -105,13 +105,17 @@ fn configs() -> Vec<AnyConfig> {
     first.name = "Workbench".into();
     (first.factor, first.report_interval) = (0.0, Some(still));
     let mut configs = vec![AnyConfig::Bambu(Box::new(first))];
-    for (index, mut config) in (Fleet { count: 4, factor: 0.0, ..Fleet::default() }).configs().into_iter().enumerate() {
+    for (index, mut config) in
+        (Fleet { count: 4, factor: 0.0, ..Fleet::default() }).configs().into_iter().enumerate()
+    {
         config.report_interval = Some(still);
         // The paused one takes no orders, as without Developer Mode.
         config.is_developer_mode = index != 1;
         configs.push(AnyConfig::Bambu(Box::new(config)));
     }
-    configs.extend(prusa::fleet::configs(1, 0.0, 0).into_iter().map(|config| AnyConfig::Prusa(Box::new(config))));
+    configs.extend(
+        prusa::fleet::configs(1, 0.0, 0).into_iter().map(|config| AnyConfig::Prusa(Box::new(config))),
+    );
     configs
 }
 

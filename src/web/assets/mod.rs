@@ -27,6 +27,10 @@ pub const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 
      connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'";
 
+/// The script of the worker that holds the event stream for all tabs. A shared worker lives by the policy of its own script;
+/// the others live by that of the page and need none.
+const WORKER: &str = "worker.js";
+
 /// Adds the page and its files to `router`.
 #[must_use]
 pub fn routes<C: Connection + 'static>(router: Router<C>) -> Router<C> {
@@ -47,7 +51,10 @@ fn page<C: Connection>(call: &mut Call<'_, C>) -> Answer {
 
 fn asset<C: Connection>(call: &mut Call<'_, C>) -> Answer {
     let file = find(call.param("name")).filter(|_| call.param("build") == BUILD).ok_or_else(gone)?;
-    let reply = serve(call, file).header("Cache-Control", "public, max-age=31536000, immutable");
+    let mut reply = serve(call, file).header("Cache-Control", "public, max-age=31536000, immutable");
+    if file.name == WORKER {
+        reply = reply.header("Content-Security-Policy", PAGE_POLICY);
+    }
     Ok(reply.conditional_with(tag(call, file), call.header("If-None-Match")))
 }
 
@@ -127,6 +134,8 @@ mod tests {
             let found = get(&format!("/assets/{BUILD}/{}", file.name), &[]);
             assert_eq!((found.status(), found.answer_header("Content-Type")), (200, Some(file.content_type)));
             assert!(found.answer_header("Cache-Control").unwrap().contains("immutable"));
+            let policy = found.answer_header("Content-Security-Policy");
+            assert_eq!(policy, (file.name == WORKER).then_some(PAGE_POLICY), "{}", file.name);
         }
         for uri in [
             "/assets/old/app.js".to_owned(),
