@@ -253,7 +253,7 @@ const WALK = {
     const alone = await tab(other, url);
     await live(alone);
     await until('cards', async () => (await alone.locator('.card').count()) === setup.printers.length);
-    await until('two streams', async () => (await streams()) === 2);
+    await until('two streams', async () => { const n = await streams(); if (n !== 2) throw new Error(`${n} streams`); return true; });
     await other.close();
     await until('one stream', async () => (await streams()) === 1);
   },

@@ -13,20 +13,20 @@ const FULL_WAIT_S = 15;
 export class Stream {
   // `hear(name, text)` gets every event; `told(state, heard)` gets live, lost, full, locked, and since when.
   constructor(events, hear, told) {
-    Object.assign(this, { events, hear, told, source: null, state: 'off', heard: null, seq: null, tries: 0, timer: 0, watch: 0, delay: 0 });
+    Object.assign(this, { events, hear, told, source: null, old: new Set(), state: 'off', heard: null, seq: null, tries: 0, timer: 0, watch: 0, delay: 0 });
   }
 
   // With `anew` everything is told from a snapshot; what is open goes on until that is there.
   open(anew = false) {
     clearTimeout(this.timer);
     const brief = !anew && this.seq !== null && this.heard !== null && Date.now() - this.heard < FRESH_MS;
-    const source = new EventSource(brief ? `${API}/events?after=${this.seq}` : `${API}/events`), old = this.source;
+    const source = new EventSource(brief ? `${API}/events?after=${this.seq}` : `${API}/events`);
+    if (this.source) this.old.add(this.source);
     this.source = source;
-    if (old && !anew) old.close();
-    const taken = () => { if (old && old.readyState !== EventSource.CLOSED) old.close(); };
+    if (!anew) this.leave();
     const listen = (name) => source.addEventListener(name, (message) => {
       if (source !== this.source) return;
-      taken();
+      this.leave();
       if (name === 'gap') { this.heard = null; this.again(0); return; }
       if (message.lastEventId) this.seq = Number(message.lastEventId);
       if (name === 'snapshot') { try { this.seq = JSON.parse(message.data).seq ?? this.seq; } catch { return; } }
@@ -36,11 +36,18 @@ export class Stream {
     for (const name of ['snapshot', 'gap', 'ping', ...this.events]) listen(name);
     // An open stream that replays nothing is alive too; its first ping comes within 15 s.
     source.onopen = () => { if (source === this.source && brief) this.alive(); };
-    source.onerror = () => { taken(); if (source === this.source) this.broken(); };
+    source.onerror = () => { if (source === this.source) { this.leave(); this.broken(); } };
     this.guard();
   }
 
+  // Those that were open before: none may stay behind.
+  leave() {
+    for (const one of this.old) one.close();
+    this.old.clear();
+  }
+
   close() {
+    this.leave();
     clearTimeout(this.timer);
     clearTimeout(this.watch);
     clearTimeout(this.delay);
@@ -83,6 +90,7 @@ export class Stream {
   }
 
   again(seconds, state = 'lost') {
+    this.leave();
     this.source?.close();
     this.source = null;
     clearTimeout(this.watch);
