@@ -128,6 +128,8 @@ fn serve(data: &Path, place: &Path) -> (Kept, SocketAddr) {
     let service = Command::new(env!("CARGO_BIN_EXE_printernizer"))
         .args(["serve", "--listen", &address.to_string(), "--data"])
         .arg(data)
+        // Everything is on loopback; printers of the house are left alone.
+        .env("PRINTERNIZER_NETWORK_FIND_PRINTERS", "false")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
