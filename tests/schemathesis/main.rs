@@ -158,13 +158,13 @@ fn report(seen: &BTreeMap<String, BTreeMap<String, u64>>, walked: &BTreeSet<Stri
         text.push_str(&format!("{operation}: {statuses:?}{by}\n"));
     }
     let requests: u64 = seen.values().flat_map(BTreeMap::values).sum();
-    let described =
-        || seen.iter().filter(|(operation, _)| walked.contains(*operation) || !operation.contains("another"));
-    let good = described().filter(|(_, statuses)| fine(statuses)).count();
-    let by_hand = described().filter(|(name, statuses)| !fine(statuses) && walked.contains(*name)).count();
+    let described: Vec<_> = seen.iter().filter(|(name, _)| !name.starts_with("another method")).collect();
+    let good = described.iter().filter(|(_, statuses)| fine(statuses)).count();
+    let by_hand =
+        described.iter().filter(|(name, statuses)| !fine(statuses) && walked.contains(*name)).count();
+    let count = described.len();
     text.push_str(&format!(
-        "{requests} requests to {} operations: {good} with a 2xx, {by_hand} more with one by hand",
-        described().count()
+        "{requests} requests to {count} operations: {good} with a 2xx, {by_hand} more with one by hand"
     ));
     text
 }
