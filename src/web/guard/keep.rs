@@ -15,6 +15,7 @@ use crate::base::pool::{Limits, Pool};
 use crate::base::secret::Secret;
 use crate::store::{SETTING_BYTES_MAX, Store, StoreError, Txn};
 use crate::web::respond::ApiError;
+use crate::web::server::SlowLane;
 
 /// The names of all settings of the guard begin with this: they are secrets, a copy for other eyes leaves them out.
 pub const SETTINGS_PREFIX: &str = "guard.";
@@ -77,7 +78,9 @@ impl Guard {
         let guard = Guard(Arc::new(Inner {
             clock: clock.clone(),
             store: store.clone(),
-            hashing: Pool::new("password", Limits { threads_max: 1, queue_max: 0, nice: 0 }),
+            // One may wait: a thread has told its answer a moment before it is free again.
+            hashing: Pool::new("password", Limits { threads_max: 1, queue_max: 1, nice: 0 }),
+            lane: SlowLane::new(),
             key: password::random()?,
             state: Mutex::new(State {
                 password: Password::None,
@@ -122,6 +125,7 @@ impl Guard {
         let keep_session = asking.cookie.and_then(sessions::id_of);
         let Some(password) = password else { return Ok(Change { hash: None, keep_session }) };
         let busy = || ApiError::busy("Another password is being looked at. Try again.", 1);
+        let _pass = self.0.lane.try_enter().ok_or_else(busy)?;
         let running = self.0.hashing.run(move || Hash::make(&password)).map_err(|_| busy())?;
         let hash = smol::block_on(running.answer()).map_err(|_| busy())??;
         Ok(Change { hash: Some(hash), keep_session })

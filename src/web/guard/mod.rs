@@ -37,7 +37,7 @@ use crate::base::secret::Secret;
 use crate::store::Store;
 use crate::web::front::Head;
 use crate::web::respond::ApiError;
-use crate::web::server::Access;
+use crate::web::server::{Access, SlowLane};
 
 pub use keep::{Change, OpenError, SETTINGS_PREFIX};
 
@@ -145,8 +145,10 @@ struct State {
 struct Inner {
     clock: Clock,
     store: Store,
-    /// One thread: hashes are made one at a time, and beyond one nobody waits.
+    /// One thread: hashes are made one at a time.
     hashing: Pool,
+    /// Held while somebody waits for a hash: beyond one nobody waits.
+    lane: SlowLane,
     /// For hashes that stay in memory: worthless outside of this process.
     key: [u8; 32],
     state: Mutex<State>,
@@ -363,7 +365,9 @@ impl Guard {
     async fn hash(&self, attempt: Attempt, given: Secret) -> Result<Who, ApiError> {
         let Attempt { hash, paid, generation, peer } = attempt;
         let keyed = self.keyed(given.reveal());
-        let Ok(running) = self.0.hashing.run(move || hash.is_of(&given)) else {
+        let pass = self.0.lane.try_enter();
+        let running = pass.as_ref().and_then(|_| self.0.hashing.run(move || hash.is_of(&given)).ok());
+        let Some(running) = running else {
             self.lock().attempts.not_judged(paid);
             return Err(too_many(Duration::from_secs(1)));
         };

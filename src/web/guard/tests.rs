@@ -251,6 +251,19 @@ fn a_hundred_attempts_at_once_take_the_memory_of_one() {
 }
 
 #[test]
+fn one_hash_right_after_another_is_not_refused() {
+    // It was: the thread told its answer before it counted as free.
+    let place = Place::new();
+    place.with(GuardConfig::default(), |guard| {
+        for n in 0..20 {
+            let password = format!("{PASSWORD} {n}");
+            set_password(guard, Some(&password), &Asking::nobody());
+            guard.login(&password, peer(1)).unwrap();
+        }
+    });
+}
+
+#[test]
 fn nothing_shows_a_secret() {
     Place::new().with(configured(true), |guard| {
         let id = guard.login(PASSWORD, peer(1)).unwrap();
