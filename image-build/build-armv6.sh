@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the release program for the Raspberry Pi Zero: ARMv6, hard float, static musl, panics unwind.
+# Builds the release programs for the Raspberry Pi Zero: ARMv6, hard float, static musl, panics unwind.
 #
-# Usage: image-build/build-armv6.sh
-# Result: target/armv6/printernizer (stripped), checked by check-armv6.sh
+# Usage: image-build/build-armv6.sh [PROGRAM ...]   (default: printernizer, and printernizer-init of the card)
+# Result: target/armv6/PROGRAM (stripped), checked by check-armv6.sh
 # Environment: see armv6-toolchain.sh; that script is run first and does nothing where all is ready.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -12,7 +12,8 @@ here=$root/image-build
 toolchain=${PRINTERNIZER_ARMV6_TOOLCHAIN:-$root/target/armv6-toolchain}
 target=arm-unknown-linux-musleabihf
 target_directory=$root/target/armv6
-result=$target_directory/printernizer
+programs=("$@")
+[ $# -gt 0 ] || programs=(printernizer printernizer-init)
 
 "$here/armv6-toolchain.sh"
 toolchain=$(cd "$toolchain" && pwd)
@@ -32,7 +33,14 @@ export CARGO_TARGET_ARM_UNKNOWN_LINUX_MUSLEABIHF_LINKER=$here/armv6-cc
 # bytes: cargo mixes the path of the standard library's source into its symbol names.)
 rustflags=(-C link-self-contained=no -C target-cpu=arm1176jzf-s)
 rustflags+=("--remap-path-prefix=$root=/printernizer" "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo")
-cargo_options=(--locked --release --package printernizer --bin printernizer --target "$target" --target-dir "$target_directory")
+cargo_options=(--locked --release --target "$target" --target-dir "$target_directory")
+for program in "${programs[@]}"; do
+  case $program in
+    printernizer) cargo_options+=(--package printernizer --bin printernizer) ;;
+    printernizer-init) cargo_options+=(--package printernizer-board --bin printernizer-init) ;;
+    *) die "unknown program $program; there are printernizer and printernizer-init" ;;
+  esac
+done
 if [ -n "$armv6_std_source" ]; then
   # The standard library comes from its source. Stable rustc builds it only when told to act as its own bootstrap;
   # the variable that names the source is cargo's own and leaves the Rust installation untouched.
@@ -46,6 +54,9 @@ export CARGO_ENCODED_RUSTFLAGS
 
 started=$SECONDS
 limited "${PRINTERNIZER_ARMV6_BUILD_SECONDS:-2700}" cargo build "${cargo_options[@]}" || die "cargo build for $target failed, see above"
-"$here/check-armv6.sh" "$target_directory/$target/release/printernizer"
-cp -f "$target_directory/$target/release/printernizer" "$result"
-say "$result: $(stat -c %s "$result") bytes ($(gzip -9 -c "$result" | wc -c) as .gz), built in $((SECONDS - started)) s"
+for program in "${programs[@]}"; do
+  "$here/check-armv6.sh" "$target_directory/$target/release/$program"
+  cp -f "$target_directory/$target/release/$program" "$target_directory/$program"
+  say "$target_directory/$program: $(stat -c %s "$target_directory/$program") bytes ($(gzip -9 -c "$target_directory/$program" | wc -c) as .gz)"
+done
+say "built in $((SECONDS - started)) s"

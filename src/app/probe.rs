@@ -20,6 +20,8 @@ pub struct Figures {
     mqtt: MqttHandle,
     board: Arc<dyn board::Board>,
     card: Card,
+    /// Below which the system leaves its notices.
+    root: PathBuf,
 }
 
 impl Figures {
@@ -32,7 +34,7 @@ impl Figures {
         board: Arc<dyn board::Board>,
         card: Card,
     ) -> Figures {
-        Figures { data_dir, store, mqtt, board, card }
+        Figures { data_dir, store, mqtt, board, card, root: PathBuf::from("/") }
     }
 
     /// Reads everything now.
@@ -52,6 +54,7 @@ impl Figures {
             storage: self.storage(),
             board: machine(&self.board.facts()),
             warnings: banner.into_iter().chain(self.card.state().trouble).collect(),
+            notices: board::notices(&self.root),
         }
     }
 
