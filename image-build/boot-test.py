@@ -49,6 +49,8 @@ BOOT_SECONDS = 300
 STEP_SECONDS = 240
 # Arguments that only the emulated board needs: QEMU lacks the power controller and HDMI, and takes arming the watchdog for a reset.
 EMULATED = "initcall_blacklist=bcm2835_power_driver_init systemd.watchdog_sec=0 modprobe.blacklist=vc4 printernizer.report console=ttyAMA0,115200"
+# Simulated seconds in a real one: a print has its preparation, which takes minutes.
+FACTOR = 10
 SLOT_OFFSETS = (1 * MIB, 3 * MIB)
 
 
@@ -271,7 +273,7 @@ class Board:
 
 class Simulator:
     def __init__(self, program, printers):
-        words = [str(program), "--rate", "1", "--factor", "1", "--until-stdin-ends"]
+        words = [str(program), "--rate", "1", "--factor", str(FACTOR), "--until-stdin-ends"]
         for number in range(printers):
             words += ["--printer", f"x1c,01P00A00000000{number + 1},1234567{number + 1}"]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -354,7 +356,7 @@ def life(board, simulator):
 
     for index in range(len(simulator.printers)):
         add_printer(board, simulator, index)
-    start_print(simulator, 0, "Boot test", 40)
+    start_print(simulator, 0, "Boot test", 300)
     job = board.until("the job", lambda: job_called(board, "Boot test"))
     board.until("the picture of the print", lambda: picture(board, job))
     say("the print's file was fetched and its picture is there")
@@ -375,7 +377,7 @@ def cuts(board, simulator, count, moments):
     done = {job["id"]: job["status"] for job in jobs(board) if job["status"] == "completed"}
     for number in range(1, count + 1):
         name = f"Cut {number}"
-        start_print(simulator, 0, name, 30)
+        start_print(simulator, 0, name, 250)
         # From before the record is made to past the end of the print.
         moment = moments.uniform(0.2, 45)
         deadline = time.monotonic() + moment
@@ -479,9 +481,9 @@ def settings(board):
     board.answers()
     report = board.report()
     no_unit_failed(report)
-    check(any("Line 17" in notice for notice in report["notices"]), f"the mistake is not told: {report['notices']}")
+    check(any("Line 18" in notice for notice in report["notices"]), f"the mistake is not told: {report['notices']}")
     warnings = json.dumps(board.api.json("GET", "/api/v1/health"))
-    check("Line 17" in warnings, f"the API does not tell the mistake: {warnings}")
+    check("Line 18" in warnings, f"the API does not tell the mistake: {warnings}")
     names = [one["name"] for one in board.api.json("GET", "/api/v1/printers")["printers"]]
     check("Written" in names and "Wrong" not in names, f"printers are {names}")
     check("http://attic.local/" in board.log.read_text(errors="replace"), "the console does not show the new name")
@@ -490,7 +492,7 @@ def settings(board):
     check(left is not None and "correct horse" not in left and "87654321" not in left, "secrets stand on the boot partition still")
     check(len(left.encode()) == len(SETTINGS.encode()), "the file has another length")
     result = board.read_boot("RESULT.TXT")
-    check(result is not None and "Line 17" in result and "Wi-Fi \"Home\"" in result, f"RESULT.TXT: {result}")
+    check(result is not None and "Line 18" in result and "Wi-Fi \"Home\"" in result, f"RESULT.TXT: {result}")
     start, length = partitions(board.card)[0]
     with open(board.card, "rb") as card:
         card.seek(start)
