@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::check::{Checked, check};
-use super::{Error, Runner, erase, notice, readable};
+use super::{Error, Runner, erase, notice, readable, wishes};
 use crate::base::file::write_atomic;
 use crate::config::FILE_BYTES_MAX;
 
@@ -54,13 +54,40 @@ impl Places {
 
 /// Takes the settings over.
 pub(super) fn run(places: &Places, runner: &mut dyn Runner) -> Result<(), Error> {
-    prepare(places)?;
-    if let Some(file) = find(&places.boot) {
-        take_over(places, &file, runner)?;
-    }
+    take_settings(places, runner)?;
     if let Ok(name) = fs::read_to_string(places.system("host-name")) {
         board::set_host_name(name.trim()).map_err(Error::io("the host name cannot be set"))?;
     }
+    Ok(())
+}
+
+/// Wishes, then settings.
+fn take_settings(places: &Places, runner: &mut dyn Runner) -> Result<(), Error> {
+    hand_wishes_on(places, runner).map_err(Error::io("a wish on the boot partition cannot be handed on"))?;
+    wishes::forget(&places.data).map_err(Error::io("the old settings cannot be forgotten"))?;
+    prepare(places)?;
+    match find(&places.boot) {
+        Some(file) => take_over(places, &file, runner),
+        None => Ok(()),
+    }
+}
+
+/// A wish that could not be taken from the boot partition would come true at every start: then it is left to the service,
+/// which remembers what it has done.
+fn hand_wishes_on(places: &Places, runner: &mut dyn Runner) -> io::Result<()> {
+    let wishes = wishes::on_boot(&places.boot);
+    if wishes.is_empty() {
+        return Ok(());
+    }
+    let mut writing = Writing::begin(places, runner);
+    if writing.writable().is_err() {
+        return Ok(());
+    }
+    for (wish, file) in wishes {
+        wishes::hand_on(wish, &places.data)?;
+        crate::base::file::remove(&file)?;
+    }
+    writing.end();
     Ok(())
 }
 

@@ -41,12 +41,7 @@ impl Card {
     fn start(&mut self) -> Result<(), Error> {
         self.mounts.asked.clear();
         // The host name of the machine that runs the tests stays as it is: it is set by the command alone.
-        let places = self.places.clone();
-        prepare(&places)?;
-        match find(&places.boot) {
-            Some(file) => take_over(&places, &file, &mut self.mounts),
-            None => Ok(()),
-        }
+        take_settings(&self.places.clone(), &mut self.mounts)
     }
 
     fn boot(&self, name: &str) -> String {
@@ -201,4 +196,35 @@ fn a_boot_partition_that_cannot_be_written_is_told_and_tried_again() {
     card.mounts.refuse = false;
     card.start().unwrap();
     assert!(!card.boot("printernizer.toml").contains("correct horse"));
+}
+
+#[test]
+fn wishes_on_the_boot_partition_are_handed_to_the_service() {
+    let mut card = Card::new("printernizer.toml", TEXT);
+    card.start().unwrap();
+    let wish = |card: &Card, name: &str| {
+        fs::File::create(card.places.boot.join(name)).unwrap();
+    };
+    wish(&card, "Reset-Password.TXT");
+    card.start().unwrap();
+    assert!(card.places.data.join("printernizer/reset-password").exists());
+    assert!(!card.places.boot.join("Reset-Password.TXT").exists());
+    assert!(card.data("system/wpa_supplicant.conf").contains("correct horse"));
+    // Everything is forgotten, before the service starts and for as long as the service has not done its part.
+    wish(&card, "factory-reset");
+    card.start().unwrap();
+    assert!(card.places.data.join("printernizer/factory-reset").exists());
+    assert!(!card.places.boot.join("factory-reset").exists());
+    for file in ["system/wpa_supplicant.conf", "system/host-name"] {
+        assert!(!card.places.data.join(file).exists(), "{file}");
+    }
+    assert!(!card.data("config/printernizer.toml").contains("a long sentence"));
+    assert!(card.said()[0].contains("none is kept"), "{:?}", card.said());
+    // A card that cannot be written keeps its wish; nothing is done twice.
+    wish(&card, "reset-password");
+    fs::remove_file(card.places.data.join("printernizer/reset-password")).unwrap();
+    card.mounts.refuse = true;
+    let _ = card.start();
+    assert!(!card.places.data.join("printernizer/reset-password").exists());
+    assert!(card.places.boot.join("reset-password").exists());
 }

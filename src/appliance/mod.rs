@@ -31,6 +31,9 @@ mod network;
 mod report;
 mod wifi;
 mod wifi_watch;
+mod wishes;
+
+pub use wishes::{FACTORY_RESET, RESET_PASSWORD};
 
 use crate::cli::Outcome;
 
