@@ -12,7 +12,7 @@
 #   PRINTERNIZER_IMAGE_MIRROR   Debian archive (default: the one that this machine's apt uses, else deb.debian.org)
 #   PRINTERNIZER_IMAGE_CACHE    where packages are kept between builds (default: target/image-cache)
 #   PRINTERNIZER_IMAGE_LOCKED   1: take exactly the packages in the cache and ask no archive
-#   PRINTERNIZER_PROGRAMS       directory of the two programs (default: target/armv6)
+#   PRINTERNIZER_IMAGE_PROGRAMS       directory of the two programs (default: target/armv6)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib.sh
@@ -31,7 +31,7 @@ esac
 
 out=$root/target/image
 cache=${PRINTERNIZER_IMAGE_CACHE:-$root/target/image-cache}
-programs=${PRINTERNIZER_PROGRAMS:-$root/target/armv6}
+programs=${PRINTERNIZER_IMAGE_PROGRAMS:-$root/target/armv6}
 name=printernizer-zero
 suite=bookworm
 started=$SECONDS

@@ -2,17 +2,18 @@
 # Proves that the gates of the ARMv6 build can say no: check-armv6.sh has to refuse programs for the wrong processor or calling
 # convention, and the emulated ARM1176 has to trap on an instruction that it lacks. Takes a few seconds.
 #
-# Usage: image-build/test-check-armv6.sh     (after armv6-toolchain.sh)
+# Usage: image-build/test-check-armv6.sh     (after toolchain.sh)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$root/scripts/lib.sh"
 here=$root/image-build
 toolchain=${PRINTERNIZER_ARMV6_TOOLCHAIN:-$root/target/armv6-toolchain}
-[ -f "$toolchain/env" ] || die "run image-build/armv6-toolchain.sh first"
-armv6_zig=
-# shellcheck source=/dev/null # written by armv6-toolchain.sh
-. "$toolchain/env"
+environment=$toolchain/env-arm-unknown-linux-musleabihf
+[ -f "$environment" ] || die "run image-build/toolchain.sh first"
+printernizer_zig=
+# shellcheck source=/dev/null # written by toolchain.sh
+. "$environment"
 qemu=$(command -v qemu-arm-static || command -v qemu-arm) || die "no qemu-arm: apt-get install qemu-user-static"
 
 scratch=$(mktemp -d)
@@ -34,7 +35,7 @@ C
 build() {
   local name=$1 target=$2 cpu=$3
   shift 3
-  limited 300 "$armv6_zig" cc -target "$target" "-mcpu=$cpu" -Os -nostdlib -fno-exceptions -fno-unwind-tables "$@" -o "$scratch/$name" "$scratch/probe.c" \
+  limited 300 "$printernizer_zig" cc -target "$target" "-mcpu=$cpu" -Os -nostdlib -fno-exceptions -fno-unwind-tables "$@" -o "$scratch/$name" "$scratch/probe.c" \
     || die "cannot build the probe $name"
 }
 # refused NAME WORDS: check-armv6.sh must fail and its line must contain the words.

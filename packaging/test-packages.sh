@@ -28,7 +28,7 @@ case $(dpkg --print-architecture) in
 esac
 
 # Every wait for something to happen in the container ends here; nothing depends on how fast it is.
-readonly patience=60
+readonly patience=120
 work=$root/target/packages-test
 mkdir -p "$work"
 scratch=$(mktemp -d "$work/run.XXXXXX")
@@ -230,14 +230,17 @@ pid=$(main_pid)
 inside kill -KILL "$pid"
 within 'killed, it comes back by itself' restarted
 mkdir -p "$tree/etc/systemd/system/printernizer.service.d"
-printf '[Service]\nWatchdogSec=2\nTimeoutAbortSec=2\nRestartSec=1\n' >"$tree/etc/systemd/system/printernizer.service.d/test.conf"
+printf '[Service]\nWatchdogSec=5\nTimeoutAbortSec=2\nRestartSec=1\n' >"$tree/etc/systemd/system/printernizer.service.d/test.conf"
 inside systemctl daemon-reload
 inside systemctl restart printernizer.service || fail 'restarting'
 pid=$(main_pid)
 # It stands still, as a process with a dead lock does.
 inside kill -STOP "$pid"
 within 'frozen, the watchdog ends it and it comes back' restarted
-check 'and systemd says why' grep -q -i 'watchdog' <(inside journalctl --no-pager)
+check 'and systemd says why' grep -q -i 'watchdog timeout' <(inside journalctl --no-pager)
+# A loaded machine must not end it for being slow in what follows.
+printf '[Service]\nRestartSec=1\n' >"$tree/etc/systemd/system/printernizer.service.d/test.conf"
+inside systemctl daemon-reload
 cp "$tree/etc/printernizer/printernizer.toml" "$scratch/good.toml"
 printf '[web]\nlisten = "nowhere"\n' >"$tree/etc/printernizer/printernizer.toml"
 inside systemctl restart printernizer.service 2>/dev/null || true

@@ -80,7 +80,7 @@ mapfile -t list < <(sed 's/.*"printers":\[//; s/\],"control".*//; s/},{/}\n{/g' 
 [ "${#list[@]}" -eq 10 ] || die "ten printers were asked for: $described"
 
 port=$((20000 + RANDOM % 20000))
-"$bin/printernizer" serve --listen "127.0.0.1:$port" --data "$scratch/data" 2>"$scratch/service.log" &
+PRINTERNIZER_NETWORK_FIND_PRINTERS=false "$bin/printernizer" serve --listen "127.0.0.1:$port" --data "$scratch/data" 2>"$scratch/service.log" &
 service=$!
 for _ in {1..600}; do
   get "$port" /api/v1/readiness 2>/dev/null | grep -q ' 200 ' && break

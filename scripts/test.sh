@@ -40,8 +40,16 @@ tools=(
   'mosquitto mosquitto'   # the real broker that the MQTT driver is tested against
   'vsftpd vsftpd'         # the real server that the FTPS client is tested against
   'openssl openssl'       # certificates as printers have them, and a TLS peer that is not ours
+  'ip iproute2'           # networks of the tests' own, joined by cables
+  'unshare util-linux'    # the same
   'shellcheck shellcheck' # these scripts
-  # The real PrusaLink, a Python program, that the Prusa driver is tested against; scripts/install-prusalink.sh.
+  # The page in a real browser; scripts/install-playwright.sh.
+  'chromium chromium'
+  'font fonts-dejavu-core' # without any, a browser measures nothing
+  'node nodejs'
+  'npm npm'
+  # Schemathesis, which tries the API (scripts/install-schemathesis.sh), and
+  # the real PrusaLink, a Python program, that the Prusa driver is tested against; scripts/install-prusalink.sh.
   'venv python3-venv'
   'python-headers python3-dev'
   'libcap-headers libcap-dev'
@@ -78,6 +86,7 @@ services=(mosquitto vsftpd)
 
 have() {
   case $1 in
+    font) compgen -G '/usr/share/fonts/*/*/*.[to]t[fc]' >/dev/null ;;
     pip) python3 -m pip --version >/dev/null 2>&1 ;;
     venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     python-headers) test -e "$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["include"])' 2>/dev/null)/Python.h" ;;
@@ -194,9 +203,15 @@ say "$(rustc --version), $(cargo --version), all tools are there"
 section 'PrusaLink'
 scripts/install-prusalink.sh || die "the real PrusaLink cannot be installed, see above"
 
+section 'Schemathesis'
+scripts/install-schemathesis.sh || die "Schemathesis cannot be installed, see above"
+
+section 'Playwright'
+scripts/install-playwright.sh || die "what drives the browser cannot be installed, see above"
+
 section 'scripts'
 limited 120 shellcheck --severity=warning --external-sources --source-path="$root" \
-  scripts/*.sh image-build/*.sh image-build/armv6-cc image-build/armv6-ar packaging/*.sh packaging/debian/* .ci/run \
+  scripts/*.sh image-build/*.sh image-build/zig-cc image-build/zig-ar packaging/*.sh packaging/debian/* .ci/run \
   || die "shellcheck found faults, see above"
 
 section 'crates'

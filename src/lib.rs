@@ -16,6 +16,7 @@ pub mod downloads;
 pub mod events;
 pub mod formats;
 pub mod jobs;
+pub mod lan;
 pub mod library;
 pub mod materials;
 pub mod metadata;

@@ -40,6 +40,7 @@ impl Service {
         let child = Command::new("sh")
             .args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")])
             .arg(env!("CARGO_BIN_EXE_printernizer"))
+            .env("PRINTERNIZER_NETWORK_FIND_PRINTERS", "false")
             .args(["serve", "--listen", &address.to_string(), "--data"])
             .arg(data.path())
             .stderr(Stdio::null())

@@ -21,6 +21,8 @@ pub struct Facts {
     pub clock_khz: Option<u64>,
     /// Whether the supply voltage was too low since the start, where the board can tell.
     pub undervoltage: Option<bool>,
+    /// Whether the processor is being slowed down now, because it is hot or lacks power, where the system tells.
+    pub throttled: Option<bool>,
     /// Memory of the whole machine.
     pub memory: Option<Memory>,
     /// Processes that wanted to run, on average over the last minute.
@@ -81,10 +83,29 @@ pub(crate) fn common(root: &Path) -> Facts {
             &read(&proc.join("net/if_inet6")).unwrap_or_default(),
         ),
         temperature_c: thousandths(&root.join("sys/class/thermal/thermal_zone0/temp")),
+        throttled: cooled_by_slowing(&root.join("sys/class/thermal")),
         clock_khz: read(&root.join("sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"))
             .and_then(|khz| khz.parse().ok()),
         ..Facts::default()
     }
+}
+
+/// Devices that cool and are looked at: one for each processor, and fans.
+const COOLERS_MAX: usize = 64;
+
+/// Whether the kernel slows a processor down to cool it: each is a cooling device whose state is then above 0. `None` where the
+/// kernel could not.
+fn cooled_by_slowing(thermal: &Path) -> Option<bool> {
+    let devices = std::fs::read_dir(thermal).ok()?.take(COOLERS_MAX).flatten().map(|entry| entry.path());
+    let mut throttled = None;
+    for device in devices {
+        let kind = read(&device.join("type")).unwrap_or_default();
+        if kind.starts_with("cpufreq") || kind.starts_with("cpu-idle") || kind == "Processor" {
+            let slow = read(&device.join("cur_state")).is_some_and(|state| state != "0");
+            throttled = Some(throttled.unwrap_or(false) || slow);
+        }
+    }
+    throttled
 }
 
 fn memory(meminfo: &str) -> Option<Memory> {
@@ -160,6 +181,26 @@ mod tests {
         let many = "|-- 10.0.0.1\n/32 host LOCAL\n".to_owned()
             + &(0..200).map(|n| format!("|-- 10.0.1.{n}\n/32 host LOCAL\n")).collect::<String>();
         assert_eq!(addresses(&many, "").len(), ADDRESSES_MAX);
+    }
+
+    #[test]
+    fn a_processor_that_is_slowed_down_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let put = |device: &str, kind: &str, state: &str| {
+            let place = root.path().join("sys/class/thermal").join(device);
+            std::fs::create_dir_all(&place).unwrap();
+            for (file, text) in [("type", kind), ("cur_state", state)] {
+                let mut file = std::fs::File::create(place.join(file)).unwrap();
+                std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+            }
+        };
+        put("cooling_device0", "gpio-fan\n", "1\n");
+        put("thermal_zone0", "cpu-thermal\n", "");
+        assert_eq!(common(root.path()).throttled, None, "a fan slows nothing down");
+        put("cooling_device1", "cpufreq-cpu0\n", "0\n");
+        assert_eq!(common(root.path()).throttled, Some(false));
+        put("cooling_device1", "cpufreq-cpu0\n", "2\n");
+        assert_eq!(common(root.path()).throttled, Some(true));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod heap;
 pub mod helper;
 mod host;
 mod led;
+mod network;
 mod notices;
 mod pi;
 pub mod slots;
@@ -29,6 +30,7 @@ pub use facts::{ADDRESSES_MAX, Address, Card, Facts, Memory};
 pub use heap::share_one_heap;
 pub use host::Host;
 pub use led::Signal;
+pub use network::{INTERFACES_MAX, Interface, interfaces};
 pub use notices::{NOTICES, notices, notices_in};
 pub use pi::Pi;
 

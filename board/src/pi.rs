@@ -52,12 +52,14 @@ impl Board for Pi {
         let serial = read(&root.join("proc/device-tree/serial-number"))
             .or_else(|| cpuinfo(root, "Serial"))
             .filter(|serial| serial.bytes().any(|digit| digit != b'0'));
+        let common = facts::common(root);
         Facts {
             model: model(root),
             serial,
             undervoltage: undervoltage(root),
+            throttled: throttled(root).or(common.throttled),
             card: card(root),
-            ..facts::common(root)
+            ..common
         }
     }
 
@@ -104,6 +106,15 @@ fn undervoltage(root: &Path) -> Option<bool> {
         .map(|entry| entry.path())
         .find(|path| read(&path.join("name")).as_deref() == Some("rpi_volt"))?;
     Some(read(&sensor.join("in0_lcrit_alarm"))? == "1")
+}
+
+/// Whether the firmware slows the processor down now. Only kernels of Raspberry Pi OS pass its word on.
+fn throttled(root: &Path) -> Option<bool> {
+    /// Of the word: slowed down by the cap for low voltage, throttled, at the soft limit of temperature; all of this moment.
+    const NOW: u32 = 0b1110;
+    let word = read(&root.join("sys/devices/platform/soc/soc:firmware/get_throttled"))?;
+    let word = u32::from_str_radix(word.strip_prefix("0x").unwrap_or(&word), 16).ok()?;
+    Some(word & NOW != 0)
 }
 
 /// The first card, and the sums over the file systems on it.
@@ -197,6 +208,16 @@ mod tests {
         let facts = Pi::new(root.path()).facts();
         assert_eq!(facts.model.as_deref(), Some("Raspberry Pi 3 Model B"));
         assert_eq!((facts.serial, facts.undervoltage, facts.card), (None, Some(true), None));
+    }
+
+    #[test]
+    fn the_firmware_tells_when_it_slows_the_processor_down() {
+        for (word, expected) in
+            [("0x0", Some(false)), ("50005", Some(true)), ("0x50000", Some(false)), ("?", None)]
+        {
+            let root = made(&[("sys/devices/platform/soc/soc:firmware/get_throttled", word)]);
+            assert_eq!(Pi::new(root.path()).facts().throttled, expected, "{word}");
+        }
     }
 
     #[test]

@@ -111,4 +111,16 @@ fn main() {
         bytes.extend_from_slice(piece.as_bytes());
         write("parts", &format!("one{number}"), &bytes);
     }
+
+    let form = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.gcode\"\r\n\r\nG28\r\n--x--\r\n";
+    for (name, request) in [
+        ("get", "GET /api/v1/jobs?page=2&limit=5&job_status=running HTTP/1.1\r\nHost: printernizer:8080\r\n\r\n".to_owned()),
+        ("path", "POST /api/v1/printers/p1/files/cache%2Fa%20b.3mf/download HTTP/1.1\r\nHost: 10.0.0.2\r\nOrigin: http://10.0.0.2\r\n\r\n".to_owned()),
+        ("json", "PUT /a HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n[1,\"a\",3]".to_owned()),
+        ("tag", "GET /a HTTP/1.0\r\nIf-None-Match: W/\"x\", \"abc\"\r\nRange: bytes=0-9\r\nConnection: keep-alive\r\n\r\n".to_owned()),
+        ("form", format!("POST /api/v1/library HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n{form}", form.len())),
+        ("odd", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n".to_owned()),
+    ] {
+        write("front", name, request.as_bytes());
+    }
 }

@@ -8,6 +8,7 @@ mod files;
 mod fleet;
 pub mod helper;
 mod inherited;
+mod lan;
 mod light;
 mod machine;
 mod probe;
@@ -276,11 +277,21 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         requests: requests.clone(),
     };
     let card = library.card().clone();
-    let figures =
-        probe::Figures::new(data_dir.clone(), store.clone(), mqtt.handle(), Arc::clone(&board), card);
+    let heard = crate::lan::Handle::default();
+    let figures = probe::Figures::new(
+        data_dir.clone(),
+        store.clone(),
+        mqtt.handle(),
+        Arc::clone(&board),
+        card,
+        heard.clone(),
+    );
     let desk = Desk::new(store.clone(), registry.clone());
     let entries = std::mem::take(&mut config.printers);
     let names = Latest::new(settings::host_names(&config.web.names));
+    let neighbours =
+        lan::Neighbours::new(config.network, &listener, names.clone(), &registry, &heard, &clock)
+            .map_err(|source| AppError::Start { what: "the network's side", source })?;
     let automatic = Latest::new(config.downloads.auto);
     let low_stock = Latest::new(config.materials.threshold());
     let told = settings::Told {
@@ -304,6 +315,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         orders,
         library: library.clone(),
         discovery: requests.clone(),
+        lan: heard,
         slow: SlowLane::new(),
         tasks: handles.tasks.clone(),
         started,
@@ -343,6 +355,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         follow::run(context, for_library.clone(), following.announcer.clone())
     });
     files::spawn(&supervisor, &deps, desk, blobs, fetching, automatic);
+    neighbours.spawn(&supervisor, &deps);
     let (for_light, tasks) = (deps.clone(), handles.tasks.clone());
     supervisor.spawn("light", move |context| {
         let (board, tasks) = (Arc::clone(&board), tasks.clone());

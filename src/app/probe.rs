@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::lan;
 use crate::library::Card;
 use crate::net::mqtt::MqttHandle;
 use crate::store::Store;
@@ -20,6 +21,7 @@ pub struct Figures {
     mqtt: MqttHandle,
     board: Arc<dyn board::Board>,
     card: Card,
+    lan: lan::Handle,
     /// Below which the system leaves its notices.
     root: PathBuf,
 }
@@ -33,8 +35,9 @@ impl Figures {
         mqtt: MqttHandle,
         board: Arc<dyn board::Board>,
         card: Card,
+        lan: lan::Handle,
     ) -> Figures {
-        Figures { data_dir, store, mqtt, board, card, root: PathBuf::from("/") }
+        Figures { data_dir, store, mqtt, board, card, lan, root: PathBuf::from("/") }
     }
 
     /// Reads everything now.
@@ -48,12 +51,18 @@ impl Figures {
         });
         let banner = refusal.map(|refusal| refusal.to_string());
         let mqtt = json!({"links": self.mqtt.links(), "panics": self.mqtt.panics()});
+        let (neighbours, deaf) = neighbours(&self.lan);
+        let warnings = banner.into_iter().chain(self.card.state().trouble).chain(deaf).collect();
         Probe {
-            services: vec![("store", failed.is_none(), store), ("mqtt", self.mqtt.panics() == 0, mqtt)],
+            services: vec![
+                ("store", failed.is_none(), store),
+                ("mqtt", self.mqtt.panics() == 0, mqtt),
+                ("lan", true, neighbours),
+            ],
             memory: json!({"rss_bytes": kib("/proc/self/status", "VmRSS:"), "peak_bytes": kib("/proc/self/status", "VmHWM:")}),
             storage: self.storage(),
             board: machine(&self.board.facts()),
-            warnings: banner.into_iter().chain(self.card.state().trouble).collect(),
+            warnings,
             notices: board::notices(&self.root),
         }
     }
@@ -72,6 +81,39 @@ impl Figures {
     }
 }
 
+/// The network's side as `/health` shows it, and a warning where it does not work. The service goes on without it: printers
+/// are added by address then.
+fn neighbours(lan: &lan::Handle) -> (Value, Option<String>) {
+    let state = lan.state();
+    let word = |side: &lan::Side| match side {
+        lan::Side::Off => "off",
+        lan::Side::NoNetwork => "no_network",
+        lan::Side::Works => "works",
+        lan::Side::Failed(_) => "failed",
+    };
+    let trouble = [&state.notices, &state.names].into_iter().find_map(|side| match side {
+        lan::Side::Failed(why) => Some(why.clone()),
+        lan::Side::Off | lan::Side::NoNetwork | lan::Side::Works => None,
+    });
+    let warning = trouble.as_ref().map(|why| {
+        format!("Printers cannot be found by themselves on this network ({why}); add them by their address.")
+    });
+    let view = json!({
+        "name": lan.name().get().as_deref(),
+        "interfaces": state.links,
+        "bambu_notices": word(&state.notices),
+        "mdns": word(&state.names),
+        "trouble": trouble,
+        "datagrams": state.datagrams,
+        "floods": state.floods,
+        "unplaced": state.unplaced,
+        "looks": state.looks,
+        "strangers": state.strangers,
+        "moved": state.moved,
+    });
+    (view, warning)
+}
+
 /// The machine as `/health` shows it.
 fn machine(facts: &board::Facts) -> Value {
     let addresses: Vec<Value> = facts
@@ -84,6 +126,7 @@ fn machine(facts: &board::Facts) -> Value {
         "temperature_c": facts.temperature_c,
         "clock_khz": facts.clock_khz,
         "undervoltage": facts.undervoltage,
+        "throttled": facts.throttled,
         "memory": facts.memory.map(|memory| json!({"total": memory.total_bytes, "available": memory.available_bytes})),
         "load": facts.load,
         "uptime_s": facts.uptime_s,

@@ -74,7 +74,8 @@ impl Web {
         supervisor.spawn("front", move |context| {
             let (listener, backend, stats) =
                 (Arc::clone(&listener), Arc::clone(&backend), Arc::clone(&stats));
-            let config = front::Config { names: names.clone(), ..front::Config::default() };
+            let held_name = api.lan.name();
+            let config = front::Config { names: names.clone(), held_name, ..front::Config::default() };
             let (events, clock, api) = (Source(Arc::clone(&api)), api.clock.clone(), Arc::clone(&api));
             async move {
                 let beating = context.clone();

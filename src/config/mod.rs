@@ -27,11 +27,13 @@ pub use mistake::{Mistake, Mistakes, Place};
 pub use print::print;
 pub use printers::{PRINTERS_MAX, PrinterEntry};
 pub use sections::{
-    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, StorageConfig, TimeConfig, WebConfig,
+    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, NETWORK_KEYS, StorageConfig, TimeConfig,
+    WebConfig,
 };
 pub use source::FILE_BYTES_MAX;
 
 use crate::base::logging::LogConfig;
+use crate::lan;
 use crate::library::LibraryConfig;
 
 /// The file that is read when none is named; it may be absent.
@@ -50,6 +52,8 @@ pub struct Config {
     pub downloads: DownloadsConfig,
     /// Spools.
     pub materials: MaterialsConfig,
+    /// Finding printers, and being found.
+    pub network: lan::Config,
     /// Whose days are counted.
     pub time: TimeConfig,
     /// What is logged.

@@ -8,7 +8,8 @@ use super::key::Key;
 use super::mistake::Place;
 use super::printers::PrinterEntry;
 use super::sections::{
-    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, StorageConfig, TimeConfig, WebConfig,
+    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, NETWORK_KEYS, StorageConfig, TimeConfig,
+    WebConfig,
 };
 
 /// The whole file. It can be given back to `--config`; only the secrets have to be filled in again.
@@ -27,6 +28,7 @@ pub fn print(loaded: &Loaded) -> String {
     section(&mut out, loaded, "[web]", "web", WebConfig::KEYS, &loaded.config.web);
     section(&mut out, loaded, "[storage]", "storage", StorageConfig::KEYS, &loaded.config.storage);
     section(&mut out, loaded, "[library]", "library", LIBRARY_KEYS, &loaded.config.library);
+    section(&mut out, loaded, "[network]", "network", NETWORK_KEYS, &loaded.config.network);
     section(&mut out, loaded, "[downloads]", "downloads", DownloadsConfig::KEYS, &loaded.config.downloads);
     section(&mut out, loaded, "[materials]", "materials", MaterialsConfig::KEYS, &loaded.config.materials);
     section(&mut out, loaded, "[time]", "time", TimeConfig::KEYS, &loaded.config.time);

@@ -15,7 +15,8 @@ use super::key::{Key, Value, quote};
 use super::mistake::{Mistakes, Place};
 use super::printers::{PRINTERS_MAX, PrinterEntry};
 use super::sections::{
-    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, StorageConfig, TimeConfig, WebConfig,
+    DownloadsConfig, LIBRARY_KEYS, LOG_KEYS, MaterialsConfig, NETWORK_KEYS, StorageConfig, TimeConfig,
+    WebConfig,
 };
 use super::source::{self, Source};
 
@@ -24,7 +25,8 @@ const PREFIX: &str = "PRINTERNIZER_";
 /// Names the directory of the secrets that the service manager hands over; see systemd.exec(5), `LoadCredential=`.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// What may stand at the top level.
-const SECTIONS: &str = "[web], [storage], [library], [downloads], [materials], [time], [log], [[printers]]";
+const SECTIONS: &str =
+    "[web], [storage], [library], [network], [downloads], [materials], [time], [log], [[printers]]";
 
 /// A configuration that is being put together.
 #[derive(Debug, Default)]
@@ -67,6 +69,11 @@ impl Draft {
                     reader.table("library", table, LIBRARY_KEYS, &mut library);
                     reader.draft.config.library = library;
                 }
+                ("network", DeValue::Table(table)) => {
+                    let mut network = std::mem::take(&mut reader.draft.config.network);
+                    reader.table("network", table, NETWORK_KEYS, &mut network);
+                    reader.draft.config.network = network;
+                }
                 ("downloads", DeValue::Table(table)) => {
                     let mut downloads = std::mem::take(&mut reader.draft.config.downloads);
                     reader.table("downloads", table, DownloadsConfig::KEYS, &mut downloads);
@@ -89,7 +96,8 @@ impl Draft {
                 }
                 ("printers", DeValue::Array(list)) => reader.printers(list.iter(), whole),
                 (
-                    known @ ("web" | "storage" | "library" | "downloads" | "materials" | "time" | "log"),
+                    known @ ("web" | "storage" | "library" | "network" | "downloads" | "materials" | "time"
+                    | "log"),
                     other,
                 ) => {
                     let found = Value::Other(other.type_str()).describe(false);
@@ -136,6 +144,8 @@ impl Draft {
                 self.variable("storage", key, StorageConfig::KEYS, &mut config.storage, text);
             } else if let Some(key) = rest.strip_prefix("LIBRARY_") {
                 self.variable("library", key, LIBRARY_KEYS, &mut config.library, text);
+            } else if let Some(key) = rest.strip_prefix("NETWORK_") {
+                self.variable("network", key, NETWORK_KEYS, &mut config.network, text);
             } else if let Some(key) = rest.strip_prefix("DOWNLOADS_") {
                 self.variable("downloads", key, DownloadsConfig::KEYS, &mut config.downloads, text);
             } else if let Some(key) = rest.strip_prefix("MATERIALS_") {

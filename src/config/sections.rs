@@ -8,6 +8,7 @@ use super::key::{Key, Value, toml_text};
 use crate::base::logging::{self, LogConfig};
 use crate::base::secret::Secret;
 use crate::base::zone::Zone;
+use crate::lan;
 use crate::library::LibraryConfig;
 use crate::model::Share;
 use crate::web::guard::password::{self, PASSWORD_RULE};
@@ -318,6 +319,33 @@ impl MaterialsConfig {
         Share::from_millionths(self.low_stock.saturating_mul(10_000)).unwrap_or(Share::LOW_STOCK)
     }
 }
+/// The keys of `[network]`.
+pub const NETWORK_KEYS: &[Key<lan::Config>] = &[
+    Key {
+        name: "find_printers",
+        help: "Whether printers are listened and asked for on the network, and followed when their address changes.",
+        allowed: "true or false",
+        example: "true",
+        secret: false,
+        set: |network, value| {
+            network.find_printers = value.boolean()?;
+            Some(())
+        },
+        show: |network| Some(network.find_printers.to_string()),
+    },
+    Key {
+        name: "announce",
+        help: "Whether the device announces its name (the first of [web] name, with .local) and its page.",
+        allowed: "true or false",
+        example: "true",
+        secret: false,
+        set: |network, value| {
+            network.announce = value.boolean()?;
+            Some(())
+        },
+        show: |network| Some(network.announce.to_string()),
+    },
+];
 
 /// The keys of `[log]`.
 pub const LOG_KEYS: &[Key<LogConfig>] = &[Key {
@@ -354,6 +382,7 @@ mod tests {
             names(WebConfig::KEYS),
             names(StorageConfig::KEYS),
             names(LIBRARY_KEYS),
+            names(NETWORK_KEYS),
             names(TimeConfig::KEYS),
             names(DownloadsConfig::KEYS),
             names(MaterialsConfig::KEYS),

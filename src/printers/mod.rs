@@ -4,6 +4,7 @@ pub mod bambu;
 pub mod catalogue;
 pub mod driver;
 mod fields;
+pub mod identity;
 pub mod prusalink;
 pub mod registry;
 pub mod session;

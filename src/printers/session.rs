@@ -25,11 +25,12 @@ pub struct Means {
     pub http: Pool,
 }
 
-/// The threads of requests over HTTP: as many as there can be printers that do not answer, one for a connection test and one
-/// for a picture, so that a silent printer delays nobody. None of them is there while nothing is asked.
+/// The threads of requests over HTTP: as many as there can be printers that do not answer, one for a connection test, one
+/// for a picture and one for a look at a printer's new address, so that a silent printer delays nobody. None of them is there
+/// while nothing is asked.
 #[must_use]
 pub fn http_pool() -> Pool {
-    Pool::new("printers", Limits { threads_max: PRINTERS_MAX + 2, queue_max: PRINTERS_MAX, nice: 0 })
+    Pool::new("printers", Limits { threads_max: PRINTERS_MAX + 3, queue_max: PRINTERS_MAX, nice: 0 })
 }
 
 /// What is carried from one session with a printer to the next.

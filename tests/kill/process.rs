@@ -27,6 +27,7 @@ impl Service {
     /// Starts the program on its directory, and waits until it is ready.
     pub fn start(data: &Path, address: SocketAddr) -> Service {
         let child = Command::new(env!("CARGO_BIN_EXE_printernizer"))
+            .env("PRINTERNIZER_NETWORK_FIND_PRINTERS", "false")
             .args(["serve", "--listen", &address.to_string(), "--data"])
             .arg(data)
             .stderr(Stdio::null())

@@ -105,6 +105,7 @@ pub struct Setup {
     pub manual: bool,
     pub journal_max: u64,
     pub library: LibraryConfig,
+    pub network: printernizer::lan::Config,
     pub downloads: printernizer::downloads::Config,
     /// Whose days the statistics count by.
     pub zone: &'static str,
@@ -122,6 +123,7 @@ impl Default for Setup {
             manual: false,
             journal_max: 10_000,
             library: LibraryConfig::default(),
+            network: printernizer::lan::Config { find_printers: false, announce: false },
             downloads: printernizer::downloads::Config::default(),
             zone: "UTC",
             password: None,
@@ -177,6 +179,8 @@ impl Service {
                 ..WebConfig::default()
             },
             library: setup.library.clone(),
+            // Tests speak to loopback only, except those that have a network of their own.
+            network: setup.network,
             time: TimeConfig { zone: setup.zone.parse().unwrap() },
             ..Config::default()
         };

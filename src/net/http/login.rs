@@ -88,6 +88,12 @@ impl Login {
         Login { credentials, way: Way::Unknown, proven: false, seen: None }
     }
 
+    /// Towards somebody who may be a stranger: no key is shown, and the password never in clear.
+    #[must_use]
+    pub fn digest_only(credentials: Credentials) -> Login {
+        Login { proven: true, ..Login::new(Credentials { key: None, ..credentials }) }
+    }
+
     /// The last challenge of the peer.
     #[must_use]
     pub fn challenge(&self) -> Option<&Challenge> {
@@ -284,6 +290,17 @@ mod tests {
         assert_eq!((shown.as_str(), verdict), ("d", Verdict::Refused));
         let (shown, verdict) = talk(&mut login, |_| (401, None));
         assert_eq!((shown.as_str(), verdict), ("n", Verdict::Refused));
+    }
+
+    #[test]
+    fn a_possible_stranger_sees_digests_only() {
+        let both = credentials(None, Some("pw"), Some("key"));
+        let mut login = Login::digest_only(both);
+        assert_eq!(talk(&mut login, |_| (401, None)), ("n".into(), Verdict::Refused));
+        assert_eq!(talk(&mut login, |_| (401, challenge("1", false))), ("nd".into(), Verdict::Refused));
+        assert_eq!(talk(&mut login, digests("1")), ("nd".into(), Verdict::Answered));
+        let mut without = Login::digest_only(credentials(None, None, Some("key")));
+        assert_eq!(talk(&mut without, |_| (401, challenge("1", false))), ("n".into(), Verdict::Refused));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 mod der;
 mod pin;
+mod shake;
 mod verify;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,7 @@ use rustls::client::Resumption;
 use rustls::crypto::ring;
 
 pub use pin::{Pin, pin_from_hex, pin_to_hex};
+pub use shake::shake_hands;
 
 /// What a peer must show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,13 +43,24 @@ pub enum TlsVersions {
 }
 
 /// Which ciphers are offered first. All of the provider's suites are offered in either case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CipherOrder {
     /// AES-GCM first, as the provider has it.
-    #[default]
     Provider,
     /// ChaCha20-Poly1305 first: processors without AES instructions compute it several times faster.
     ChaCha20First,
+}
+
+impl Default for CipherOrder {
+    /// What suits the processor: Raspberry Pis before the fifth have no AES instructions. A megabyte costs the first ones 284
+    /// million instructions with AES-256-GCM and 27 million with ChaCha20-Poly1305.
+    fn default() -> CipherOrder {
+        if cfg!(any(target_arch = "arm", target_arch = "aarch64")) {
+            CipherOrder::ChaCha20First
+        } else {
+            CipherOrder::Provider
+        }
+    }
 }
 
 /// What came of looking at a peer's certificate.

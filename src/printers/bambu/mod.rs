@@ -2,13 +2,16 @@
 
 mod control;
 pub mod files;
+mod identity;
 pub mod liveness;
+pub mod notice;
 mod observe;
 mod report;
 pub mod session;
 mod stage;
 mod words;
 
+pub use identity::look;
 pub use report::{Applied, Kind};
 pub use session::Session;
 

@@ -6,12 +6,14 @@
 
 mod catalogue;
 pub mod files;
+mod identity;
 mod parse;
 pub mod session;
 mod state;
 mod words;
 
 pub use catalogue::catalogue;
+pub use identity::look;
 pub use session::{Memory, Session};
 
 use crate::model::ConnectionConfig;

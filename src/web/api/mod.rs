@@ -7,6 +7,7 @@ mod bundle;
 mod consumption;
 mod control;
 mod csv;
+mod discover;
 mod download_views;
 mod downloads;
 mod events;
@@ -46,6 +47,7 @@ use crate::base::zone::Zone;
 use crate::discovery::Requests;
 use crate::downloads::Desk;
 use crate::events::Announcer;
+use crate::lan;
 use crate::library::Library;
 use crate::model::Share;
 use crate::printers::registry::{Order, Registry};
@@ -78,6 +80,8 @@ pub struct Api {
     pub orders: Sender<Order>,
     /// Wishes that a source is looked at.
     pub discovery: Requests,
+    /// Printers that were heard on the network.
+    pub lan: lan::Handle,
     /// The library, and the card.
     pub library: Library,
     /// At most one handler may wait for a printer.
@@ -130,6 +134,7 @@ where
         .api(Method::Get, "/printers", with(printers::list))
         .api(Method::Post, "/printers", with(printers::add))
         .api(Method::Post, "/printers/test-connection", with(printers::test))
+        .api(Method::Get, "/printers/discover", with(discover::discover))
         .api(Method::Get, "/printers/{id}", with(printers::one))
         .api(Method::Put, "/printers/{id}", with(printers::change))
         .api(Method::Delete, "/printers/{id}", with(printers::remove))

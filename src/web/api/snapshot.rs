@@ -86,7 +86,7 @@ fn render(api: &Api, seq: u64, printers: &[Printer], jobs: Vec<(Linked, Job)>, f
         "jobs": jobs,
         "downloads": downloads,
         "seq": seq,
-        "build": env!("CARGO_PKG_VERSION"),
+        "build": crate::web::assets::BUILD,
         "started_at": api.started.wall.to_string(),
         "auth": api.guard.mode(),
         "warnings": warnings,

@@ -227,6 +227,8 @@ pub struct JobView {
     error: Option<String>,
     file_id: Option<FileId>,
     thumbnail_url: Option<String>,
+    /// The event that told of its creation: where its trace begins.
+    created_seq: Option<u64>,
 }
 
 impl JobView {
@@ -259,6 +261,7 @@ impl JobView {
             file_id: linked.file_id,
             // Until the file is read there may be what its first bytes showed.
             thumbnail_url: linked.thumbnail_url.or(preview),
+            created_seq: Some(job.created_seq).filter(|seq| *seq > 0),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Build script: packs the page's files into tables for [`web::assets`](../../printernizer/web/assets/index.html).
 //!
-//! Each file of `src/web/page` is compressed once (gzip: over plain HTTP browsers offer nothing better) and hashed. All files
+//! Each file of `src/web/page` is freed of comments (scripts), compressed once (gzip: over plain HTTP browsers offer nothing better) and hashed. All files
 //! but the page itself live below `/assets/<build>/`, where `<build>` is a hash over all of them: their
 //! addresses change with their content, so they may be cached for ever, and their references to each other stay as written.
 //! It also makes the description of the API (`src/web/openapi`) and compresses it: only that goes into the program.
@@ -60,7 +60,7 @@ fn main() {
     for (name, bytes) in files {
         let kind = content_type(Path::new(&name)).expect("filtered above");
         let bytes = match String::from_utf8(bytes) {
-            Ok(text) => text.replace(BUILD_MARK, &build).into_bytes(),
+            Ok(text) => lean(&name, &text.replace(BUILD_MARK, &build)).into_bytes(),
             Err(error) => error.into_bytes(),
         };
         let packed = gzip(&bytes);
@@ -99,6 +99,17 @@ fn describe_api(from: &Path, out: &Path) {
     fs::write(out.join("openapi.json"), &document).expect("cargo's directory is writable");
     fs::write(out.join("openapi.json.gz"), packed).expect("cargo's directory is writable");
     fs::write(out.join("openapi.rs"), table).expect("cargo's directory is writable");
+}
+
+/// A script without its comments and indentation, which are a tenth of what goes over the wire. Only whole lines are taken:
+/// a text over several lines would be changed by that, so a script that has one stays as it is.
+fn lean(name: &str, text: &str) -> String {
+    let is_whole = |line: &str| line.matches('`').count().is_multiple_of(2);
+    if !name.ends_with(".js") || !text.lines().all(is_whole) {
+        return text.to_owned();
+    }
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.fold(String::with_capacity(text.len()), |all, line| all + line + "\n")
 }
 
 fn content_type(path: &Path) -> Option<&'static str> {

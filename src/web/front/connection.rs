@@ -125,7 +125,8 @@ async fn exchange<E: EventSource, L: LargeRoutes>(
     head: &Head,
     peer: IpAddr,
 ) -> Result<After, Ended> {
-    if let Err(error) = guard::check(head, &shared.config.names.get()) {
+    let held = shared.config.held_name.get();
+    if let Err(error) = guard::check(head, &shared.config.names.get(), held.as_deref()) {
         shared.stats.foreign.fetch_add(1, Ordering::Relaxed);
         return Err(error.into());
     }

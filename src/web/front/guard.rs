@@ -12,14 +12,14 @@ use crate::web::respond::ApiError;
 /// Names of the device at most.
 pub const NAMES_MAX: usize = 16;
 
-/// Checks `head` against the device's `names` (lower case, without a port).
+/// Checks `head` against the device's `names` (lower case, without a port) and the one that it holds on the network just now.
 ///
 /// # Errors
 /// 421 for a foreign `Host`, 403 for a foreign `Origin`.
-pub fn check(head: &Head, names: &[String]) -> Result<(), ApiError> {
+pub fn check(head: &Head, names: &[String], held: Option<&str>) -> Result<(), ApiError> {
     // Only HTTP/1.0 may come without a host, and no browser speaks that.
     if let Some(host) = &head.host
-        && !host_is_ours(host, names)
+        && !host_is_ours(host, names, held)
     {
         return Err(ApiError::new(
             421,
@@ -61,13 +61,16 @@ fn split_port(host: &str) -> Option<(&str, Option<&str>)> {
     port.is_none_or(fine).then_some((name, port))
 }
 
-fn host_is_ours(host: &str, names: &[String]) -> bool {
+fn host_is_ours(host: &str, names: &[String], held: Option<&str>) -> bool {
     let Some((name, _)) = split_port(host) else { return false };
     if host.starts_with('[') {
         return name.parse::<Ipv6Addr>().is_ok();
     }
     let name = name.strip_suffix('.').unwrap_or(name);
-    name == "localhost" || name.parse::<Ipv4Addr>().is_ok() || names.iter().any(|ours| ours == name)
+    name == "localhost"
+        || name.parse::<Ipv4Addr>().is_ok()
+        || held == Some(name)
+        || names.iter().any(|ours| ours == name)
 }
 
 /// Whether `origin` is the page that was loaded from `host` (as in the `Host` header, lower case).
@@ -93,7 +96,11 @@ mod tests {
 
     fn verdict(text: &str) -> u16 {
         let Parsed::Whole(head, _) = parse(text.as_bytes()).unwrap() else { panic!("partial") };
-        match check(&head, &["printernizer".to_owned(), "printernizer.local".to_owned()]) {
+        match check(
+            &head,
+            &["printernizer".to_owned(), "printernizer.local".to_owned()],
+            Some("printernizer-2.local"),
+        ) {
             Ok(()) => 200,
             Err(error) => error.status,
         }
@@ -110,6 +117,7 @@ mod tests {
             "LOCALHOST:8080",
             "printernizer",
             "Printernizer.local.",
+            "printernizer-2.local:8080",
             "printernizer.local:80",
         ] {
             assert_eq!(verdict(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")), 200, "{host}");

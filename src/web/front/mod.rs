@@ -75,6 +75,8 @@ const STOP_TIME: Duration = Duration::from_millis(1000);
 pub struct Config {
     /// Names of the device besides its addresses and `localhost`, lower case; at most [`NAMES_MAX`]. They may change.
     pub names: Latest<Vec<String>>,
+    /// The name that the device holds on the network just now, lower case.
+    pub held_name: Latest<Option<String>>,
     /// Who may sit.
     pub seats: SeatLimits,
     /// Who counts as loopback.
@@ -101,6 +103,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             names: Latest::new(vec!["printernizer".to_owned(), "printernizer.local".to_owned()]),
+            held_name: Latest::new(None),
             seats: SeatLimits { seats: 64, kept: 2, per_address: 24, patience: Duration::from_millis(250) },
             is_local: |address| address.to_canonical().is_loopback(),
             head_bytes: 8 * 1024,

@@ -162,15 +162,19 @@ impl std::fmt::Debug for Guard {
     }
 }
 
+/// An attempt that only the slow hash can judge.
+struct Attempt {
+    hash: Arc<Hash>,
+    paid: Paid,
+    generation: u64,
+    peer: IpAddr,
+}
+
 /// What the first look at a request came to.
 enum Look {
     Passed(Who),
     /// Only the slow hash can tell.
-    Hash {
-        hash: Arc<Hash>,
-        paid: Paid,
-        generation: u64,
-    },
+    Hash(Attempt),
 }
 
 impl Guard {
@@ -184,10 +188,7 @@ impl Guard {
         let given = asking.bearer();
         let who = match self.look(asking, given, access)? {
             Look::Passed(who) => who,
-            Look::Hash { hash, paid, generation } => {
-                let password = Secret::new(given.unwrap_or_default());
-                self.hash(hash, paid, generation, password).await?
-            }
+            Look::Hash(attempt) => self.hash(attempt, Secret::new(given.unwrap_or_default())).await?,
         };
         if access == Access::Owner && !who.knows_the_password() {
             return Err(needs_the_password_itself());
@@ -210,9 +211,7 @@ impl Guard {
     pub fn login(&self, password: &str, peer: IpAddr) -> Result<String, ApiError> {
         let who = match self.try_password(password, peer)? {
             Look::Passed(who) => who,
-            Look::Hash { hash, paid, generation } => {
-                smol::block_on(self.hash(hash, paid, generation, Secret::new(password)))?
-            }
+            Look::Hash(attempt) => smol::block_on(self.hash(attempt, Secret::new(password)))?,
         };
         let id = password::hex(&password::random::<32>()?);
         let now = self.0.clock.now().mono;
@@ -346,7 +345,7 @@ impl Guard {
         let right = match &state.password {
             _ if state.seen == Some(keyed) => true,
             Password::Set(hash) if password::fits(given) => {
-                return Ok(Look::Hash { hash: Arc::clone(hash), paid, generation });
+                return Ok(Look::Hash(Attempt { hash: Arc::clone(hash), paid, generation, peer }));
             }
             Password::Configured(configured) => *configured == keyed,
             Password::None | Password::Set(_) | Password::Unreadable => false,
@@ -361,13 +360,8 @@ impl Guard {
     }
 
     /// Judges a password by its slow hash.
-    async fn hash(
-        &self,
-        hash: Arc<Hash>,
-        paid: Paid,
-        generation: u64,
-        given: Secret,
-    ) -> Result<Who, ApiError> {
+    async fn hash(&self, attempt: Attempt, given: Secret) -> Result<Who, ApiError> {
+        let Attempt { hash, paid, generation, peer } = attempt;
         let keyed = self.keyed(given.reveal());
         let Ok(running) = self.0.hashing.run(move || hash.is_of(&given)) else {
             self.lock().attempts.not_judged(paid);
@@ -378,7 +372,7 @@ impl Guard {
             return Err(ApiError::internal("The password could not be looked at. Try again."));
         };
         if !right {
-            log::warn!("a wrong password was tried");
+            log::warn!(peer:% = peer; "a wrong password was tried");
             return Err(wrong_password());
         }
         let mut state = self.lock();

@@ -137,6 +137,8 @@ impl Service {
             .arg(keeper::ARGUMENT)
             .arg(program)
             .arg("serve")
+            // The demonstration's printers are on loopback; those of the house are left alone.
+            .env("PRINTERNIZER_NETWORK_FIND_PRINTERS", "false")
             .arg("--config")
             .arg(&place.configuration)
             .arg("--data")

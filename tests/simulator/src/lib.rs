@@ -8,6 +8,7 @@
 //! - [`archive`]: the print files that they keep.
 //! - [`fleet`]: printers with a life of their own, for demonstrations and load.
 //! - [`any`]: both kinds behind one door.
+//! - [`lan`]: how printers call out and announce themselves on the network.
 //! - [`control`]: the HTTP interface by which other processes drive the printers.
 //! - [`wait`]: clocks and the stop signal.
 //!
@@ -19,5 +20,6 @@ pub mod archive;
 pub mod bambu;
 pub mod control;
 pub mod fleet;
+pub mod lan;
 pub mod prusa;
 pub mod wait;

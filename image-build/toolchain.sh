@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
-# Prepares what is needed to build for the Raspberry Pi Zero (ARMv6, hard float, static musl) beside the installed Rust:
+# Prepares what release builds need beside the installed Rust: static programs for other processors.
 #
-#   zig/        C compiler, linker and musl, from the Python package index, pinned by hash
-#   rust-src/   the standard library's source, only where the target's compiled one cannot be had
-#   env         which of the two ways was taken; read by build-armv6.sh
+#   zig/          C compiler, linker and musl, from the Python package index, pinned by hash
+#   env-TARGET    where Zig and the standard library's source are; read by build-release.sh
 #
-# Usage: image-build/armv6-toolchain.sh
+# The source of the standard library goes elsewhere, to one place for all checkouts, and only where the target's compiled one cannot
+# be had. cargo mixes its path into the names of symbols: only the same path on every machine gives the same program.
+#
+# Usage: image-build/toolchain.sh [TARGET]     as Rust names it (default: arm-unknown-linux-musleabihf)
 # Environment:
 #   PRINTERNIZER_ARMV6_TOOLCHAIN   where to put it (default: target/armv6-toolchain in the checkout)
 #   PRINTERNIZER_ARMV6_STD         `source` skips the compiled standard library and takes the source (default: `auto`)
 #   PRINTERNIZER_ARMV6_CACHE       a directory with the rust-src .deb (default: ../shared/armv6 beside the checkout)
+#   PRINTERNIZER_RUST_SRC          where the standard library's source goes (default: /var/tmp/printernizer-rust-src-RELEASE);
+#                                  another place gives a program of the same worth with other bytes
 #
 # Does nothing where everything is there already. Leaves the system and the Rust installation as they are, except that
 # `rustup target add` may add the target.
@@ -19,7 +23,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/scripts/lib.sh"
 here=$root/image-build
 toolchain=${PRINTERNIZER_ARMV6_TOOLCHAIN:-$root/target/armv6-toolchain}
-target=arm-unknown-linux-musleabihf
+target=${1:-arm-unknown-linux-musleabihf}
 
 mkdir -p "$toolchain"
 toolchain=$(cd "$toolchain" && pwd)
@@ -36,15 +40,15 @@ trap 'rm -rf "$scratch"' EXIT
 
 has_compiled_std() { compgen -G "$sysroot/lib/rustlib/$target/lib/libstd-*.rlib" >/dev/null; }
 
-# Zig: the version and hash that armv6-requirements.txt pins.
+# Zig: the version and hash that zig-requirements.txt pins.
 prepare_zig() {
   local pin stamp=$toolchain/zig/.requirements
-  pin=$(sha256sum <"$here/armv6-requirements.txt")
+  pin=$(sha256sum <"$here/zig-requirements.txt")
   if [ -x "$toolchain/zig/ziglang/zig" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$pin" ]; then return; fi
   python3 -m pip --version >/dev/null 2>&1 || die "no pip: apt-get install python3-pip"
   say "fetching Zig (C compiler, linker, musl; about 80 MB, 430 MB unpacked)"
   limited 900 python3 -m pip install --quiet --target "$scratch/zig" --no-deps --only-binary=:all: --require-hashes \
-    --root-user-action=ignore --requirement "$here/armv6-requirements.txt" \
+    --root-user-action=ignore --requirement "$here/zig-requirements.txt" \
     || die "cannot install Zig from the Python package index, see above"
   "$scratch/zig/ziglang/zig" version >/dev/null || die "the fetched Zig does not run on this machine"
   printf '%s\n' "$pin" >"$scratch/zig/.requirements"
@@ -55,14 +59,14 @@ prepare_zig() {
 # The compiled standard library. rustup gets a short deadline, because a closed network makes it wait and try again.
 prepare_compiled_std() {
   has_compiled_std && return
-  [ ! -e "$toolchain/.no-target-$release" ] || return 1 # asked before; remove the file to ask again
+  [ ! -e "$toolchain/.no-$target-$release" ] || return 1 # asked before; remove the file to ask again
   command -v rustup >/dev/null || return 1
   say "asking rustup for the compiled standard library (20 s at most)"
   if timeout --kill-after=5 20 rustup target add "$target" </dev/null >"$scratch/rustup.log" 2>&1 && has_compiled_std; then
     return
   fi
   say "rustup cannot get it: $({ grep -m1 -i 'error' "$scratch/rustup.log" || echo 'no answer in time'; } | cut -c1-100); taking the source"
-  : >"$toolchain/.no-target-$release"
+  : >"$toolchain/.no-$target-$release"
   return 1
 }
 
@@ -108,18 +112,23 @@ prepare_std_source() {
   fi
   read -r version hash < <(awk -v release="$release" '$1 == release { print $2, $3 }' "$here/rust-src.pins") \
     || die "no pinned standard library source for rustc $release: use a release of image-build/rust-src.pins (rustup override set), run 'rustup component add rust-src', or add a line there"
-  std_source=$toolchain/rust-src/library
-  [ "$(cat "$toolchain/rust-src/.sha256" 2>/dev/null)" != "$hash" ] || return 0
+  local place=${PRINTERNIZER_RUST_SRC:-/var/tmp/printernizer-rust-src-$release}
+  std_source=$place/library
+  if [ -e "$place" ] && [ "$(stat -c %u "$place")" -ne "$(id -u)" ]; then
+    # Whoever owns it could change what we compile.
+    die "$place belongs to somebody else; name another place with PRINTERNIZER_RUST_SRC"
+  fi
+  [ "$(cat "$place/.sha256" 2>/dev/null)" != "$hash" ] || return 0
   deb=$(find_rust_src "$version" "$hash") \
     || die "cannot get rust-src $version with SHA-256 $hash: put rust-src_${version}_all.deb into PRINTERNIZER_ARMV6_CACHE"
-  say "unpacking the standard library's source of rustc $release"
-  mkdir -p "$scratch/deb"
-  dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$scratch/deb" "./usr/src/rustc-$release/library"
-  mkdir -p "$scratch/rust-src"
-  mv "$scratch/deb/usr/src/rustc-$release/library" "$scratch/rust-src/library"
-  printf '%s\n' "$hash" >"$scratch/rust-src/.sha256"
-  rm -rf "$toolchain/rust-src"
-  mv "$scratch/rust-src" "$toolchain/rust-src"
+  say "unpacking the standard library's source of rustc $release into $place"
+  local unpacked
+  unpacked=$(mktemp -d "$place.XXXXXX") # beside it, so that the last step is a rename
+  dpkg-deb --fsys-tarfile "$deb" | tar -x --no-same-owner -C "$unpacked" --strip-components=4 "./usr/src/rustc-$release/library"
+  printf '%s\n' "$hash" >"$unpacked/.sha256"
+  chmod 755 "$unpacked"
+  rm -rf "$place"
+  mv "$unpacked" "$place"
 }
 
 prepare_zig
@@ -128,10 +137,10 @@ if [ "${PRINTERNIZER_ARMV6_STD:-auto}" = source ] || ! prepare_compiled_std; the
   prepare_std_source
 fi
 {
-  printf '# written by armv6-toolchain.sh\n'
-  printf 'armv6_zig=%q\n' "$toolchain/zig/ziglang/zig"
-  printf 'armv6_std_source=%q # empty: the compiled standard library is installed\n' "$std_source"
-  printf 'armv6_rustc=%q\n' "$release"
+  printf '# written by toolchain.sh\n'
+  printf 'printernizer_zig=%q\n' "$toolchain/zig/ziglang/zig"
+  printf 'printernizer_std_source=%q # empty: the compiled standard library is installed\n' "$std_source"
+  printf 'printernizer_rustc=%q\n' "$release"
 } >"$scratch/env"
-mv "$scratch/env" "$toolchain/env"
+mv "$scratch/env" "$toolchain/env-$target"
 say "ready in $toolchain (rustc $release, zig $("$toolchain/zig/ziglang/zig" version), standard library: ${std_source:-compiled, by rustup})"

@@ -1,0 +1,62 @@
+// Numbers, times and sizes as the reader's language writes them. Pure; the caller brings the time.
+import { locale, t } from './i18n.js';
+
+const made = new Map();
+function maker(kind, options) {
+  const key = `${locale}${kind.name}${JSON.stringify(options)}`;
+  if (!made.has(key)) made.set(key, new kind(locale, options));
+  return made.get(key);
+}
+
+export const DAY_MS = 86_400_000;
+export const number = (n, digits = 0) => maker(Intl.NumberFormat, { maximumFractionDigits: digits }).format(n);
+export const percent = (n) => maker(Intl.NumberFormat, { style: 'percent', maximumFractionDigits: 0 }).format(n / 100);
+
+// A moment: today the time, else the weekday with it, far away the date.
+export function clock(ms, now) {
+  const when = new Date(ms), today = new Date(now);
+  if (Math.abs(ms - now) > 6 * DAY_MS) return date(ms);
+  const day = when.toDateString() === today.toDateString() ? {} : { weekday: 'short' };
+  return maker(Intl.DateTimeFormat, { ...day, hour: '2-digit', minute: '2-digit' }).format(when);
+}
+export const seconds = (ms) => maker(Intl.DateTimeFormat, { hour: '2-digit', minute: '2-digit', second: '2-digit' }).format(new Date(ms));
+export const date = (ms) => maker(Intl.DateTimeFormat, { dateStyle: 'medium' }).format(new Date(ms));
+export const moment = (ms) => maker(Intl.DateTimeFormat, { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(ms));
+// A day without a time, as statistics name it: it is the same day in every zone.
+export const day = (text) => maker(Intl.DateTimeFormat, { day: 'numeric', month: 'short', timeZone: 'UTC' }).format(new Date(`${text}T00:00:00Z`));
+
+// Rounded up; the same short units in every language.
+export function duration(s) {
+  const m = Math.ceil(s / 60);
+  if (s < 60) return t('less than a minute');
+  if (m < 60) return `${m} min`;
+  const h = Math.floor(m / 60);
+  if (h < 24) return m % 60 ? `${h} h ${m % 60} min` : `${h} h`;
+  return h % 24 ? `${Math.floor(h / 24)} d ${h % 24} h` : `${Math.floor(h / 24)} d`;
+}
+
+// Short spans of a trace: "20 ms", "1.6 s", "41 s", "2 h 5 min".
+export function span(ms) {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 10_000) return `${number(ms / 1000, 1)} s`;
+  if (ms < 90_000) return `${Math.round(ms / 1000)} s`;
+  return duration(ms / 1000);
+}
+
+export function bytes(n) {
+  if (n < 1000) return `${n} B`;
+  const [value, unit] = n < 1e6 ? [n / 1e3, 'kB'] : n < 1e9 ? [n / 1e6, 'MB'] : [n / 1e9, 'GB'];
+  return `${number(value, value < 10 ? 1 : 0)} ${unit}`;
+}
+
+export function grams(g) {
+  if (g >= 1000) return `${number(g / 1000, 2)} kg`;
+  return `${number(g, g < 10 ? 1 : 0)} g`;
+}
+
+export function degrees(current, target) {
+  const known = (x) => typeof x === 'number' && Number.isFinite(x);
+  if (!known(current) && !known(target)) return null;
+  const now = known(current) ? Math.round(current) : '?';
+  return known(target) && target > 0 ? `${now}→${Math.round(target)} °C` : `${now} °C`;
+}
