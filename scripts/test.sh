@@ -2,7 +2,7 @@
 # Runs every test of the project, after installing what the tests need. This is the definition of done; .ci/run calls it.
 #
 # Usage: scripts/test.sh [--quick] [--no-install]
-#   --quick        leaves out the build for the Raspberry Pi Zero and its self-test under QEMU
+#   --quick        leaves out the build for the Raspberry Pi Zero, its self-test, the card and its boot test under QEMU
 #   --no-install   installs nothing; a missing tool then ends the run with the name of its Debian package
 #
 # Needs Rust (with rustfmt and clippy) and, for installing, Debian's apt as root or through sudo. It talks to the package
@@ -67,6 +67,18 @@ if ! $quick; then
     'qemu-arm-static|qemu-arm qemu-user-static' # an emulated ARM1176
     'readelf binutils'                          # what the ARMv6 program is made of
     'pip python3-pip'                           # brings Zig, the C compiler for ARMv6
+    # The card for a Raspberry Pi Zero, and an emulated one to boot it.
+    'qemu-system-arm qemu-system-arm'
+    'mksquashfs squashfs-tools'
+    'mkfs.vfat dosfstools'
+    'mkfs.ext4 e2fsprogs'
+    'mcopy mtools'
+    'sfdisk fdisk'
+    'modprobe kmod'
+    'cpio cpio'
+    'zstd zstd'
+    'xz xz-utils'
+    'debian-keyring debian-archive-keyring'
   )
 fi
 # Servers that their package starts at once. The tests start their own, on free ports.
@@ -78,6 +90,7 @@ have() {
     pip) python3 -m pip --version >/dev/null 2>&1 ;;
     venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     python-headers) test -e "$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["include"])' 2>/dev/null)/Python.h" ;;
+    debian-keyring) test -e /usr/share/keyrings/debian-archive-keyring.gpg ;;
     libcap-headers) test -e /usr/include/sys/capability.h ;;
     libmagic) has_library libmagic.so.1 ;;
     libturbojpeg) has_library libturbojpeg.so.0 ;;
@@ -219,13 +232,20 @@ as_root packaging/test-packages.sh || die "the packages or the units are faulty,
 
 if $quick; then
   section_end
-  say "left out by --quick: the build for ARMv6 and its self-test"
+  say "left out by --quick: the build for ARMv6 and its self-test, the card and its boot test"
 else
   section 'ARMv6 build'
   image-build/build-armv6.sh || die "the build for the Raspberry Pi Zero failed, see above"
   section 'ARMv6 self-test'
   image-build/test-check-armv6.sh || die "the ARMv6 checks do not work, see above"
   image-build/self-test-armv6.sh || die "the self-test on ARMv6 failed, see above"
+  section 'card'
+  image-build/build-image.sh || die "the card cannot be built, see above"
+  section 'card, a second time'
+  image-build/test-image.sh || die "the card is not what it should be, see above"
+  section 'card, boot test'
+  limited 600 cargo build --locked --package simulator || die "the simulator cannot be built, see above"
+  limited 1500 image-build/boot-test.py || die "the card does not work in the emulated board, see above"
 fi
 section_end
 

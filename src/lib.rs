@@ -4,6 +4,7 @@
 //! `base` < `model` < `events` < `bus`, `net`, `formats` < `store` < `printers` < workflows (`jobs`, `monitor`) < `web` < `app`.
 
 pub mod app;
+pub mod appliance;
 pub mod arrivals;
 pub mod auto_download;
 pub mod base;

@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         Ok(Command::Serve(options)) => serve(&options).into(),
         Ok(Command::Helper(helper)) => help(helper).into(),
         Ok(Command::Inspect(words)) => cli::inspect::run(words),
+        Ok(Command::Appliance(words)) => printernizer::appliance::run(words).into(),
         Ok(command) => cli::run(&command, std::env::vars_os().collect()).into(),
         Err(error) => Failure::Usage(error.to_string()).tell().into(),
     }

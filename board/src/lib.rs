@@ -11,11 +11,13 @@
 //! listed. Nothing waits, but asking for power waits for the helper's word.
 
 mod facts;
+pub mod gadget;
 mod heap;
 pub mod helper;
 mod host;
 mod led;
 mod network;
+mod notices;
 mod pi;
 pub mod slots;
 
@@ -29,6 +31,7 @@ pub use heap::share_one_heap;
 pub use host::Host;
 pub use led::Signal;
 pub use network::{INTERFACES_MAX, Interface, interfaces};
+pub use notices::{NOTICES, notices, notices_in};
 pub use pi::Pi;
 
 /// Bytes of a file below `/proc` or `/sys` that are read at most. The longest, the routes of a busy machine, has some ten
@@ -106,6 +109,21 @@ pub fn boot_directories(root: &Path) -> Vec<PathBuf> {
     BOOT_DIRECTORIES.iter().map(|name| root.join(name)).filter(|path| path.is_dir()).collect()
 }
 
+/// The file whose presence says that the clock was set by the network since the start; `None` on a machine that keeps its
+/// time by itself. Only the appliance has no clock chip for certain; its first program leaves a note of itself.
+#[must_use]
+pub fn clock_sign(root: &Path) -> Option<std::path::PathBuf> {
+    root.join("run/printernizer/slot").exists().then(|| root.join("run/systemd/timesync/synchronized"))
+}
+
+/// Gives the machine its name, until it is switched off.
+///
+/// # Errors
+/// Where the caller may not, or the name is too long.
+pub fn set_host_name(name: &str) -> io::Result<()> {
+    rustix::system::sethostname(name.as_bytes()).map_err(io::Error::from)
+}
+
 /// Space of a file system in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
@@ -153,6 +171,14 @@ mod tests {
         assert!(space.total_bytes >= space.free_bytes && space.total_bytes > 0);
         assert!(read_proc("/proc/self/status", 4096).unwrap().contains("VmRSS:"));
         assert_eq!(free_space(Path::new("/there/is/no/such/path")), None);
+    }
+
+    #[test]
+    fn only_the_appliance_waits_for_a_sign_of_the_clock() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(clock_sign(root.path()), None);
+        std::fs::create_dir_all(root.path().join("run/printernizer/slot")).unwrap();
+        assert!(clock_sign(root.path()).unwrap().ends_with("timesync/synchronized"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the board's light says, from what everybody else shows. The only task that speaks to the light.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,11 @@ use crate::store::Store;
 /// How often the states are looked at: as fast as a person looks from one light to the next.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// The signal for `states`, most urgent first.
+/// The signal for `states`, most urgent first; `odd` where the system has something to say to a person, such as that the
+/// wireless network refuses its password.
 #[must_use]
-pub fn signal<'s>(faulty: bool, states: impl Iterator<Item = &'s PrinterState>) -> Signal {
-    let (mut attention, mut printing) = (false, false);
+pub fn signal<'s>(faulty: bool, odd: bool, states: impl Iterator<Item = &'s PrinterState>) -> Signal {
+    let (mut attention, mut printing) = (odd, false);
     for state in states {
         attention |= state.connection == ConnectionState::Error
             || matches!(state.status, PrinterStatus::Attention | PrinterStatus::Failed);
@@ -51,7 +53,9 @@ pub async fn run(
         let faulty =
             store.failure().get().is_some() || tasks.lines(now).iter().any(|task| task.silent > BEAT_LIMIT);
         let states: Vec<_> = registry.all().into_iter().map(|entry| entry.state.get()).collect();
-        let wanted = signal(faulty, states.iter().map(|state| &**state));
+        // In memory, and nobody waits for the light; where there is none nothing is looked for.
+        let odd = !missing && !board::notices(Path::new("/")).is_empty();
+        let wanted = signal(faulty, odd, states.iter().map(|state| &**state));
         if !missing && shown != Some(wanted) {
             match board.show(wanted) {
                 Ok(()) => {}
@@ -82,15 +86,16 @@ mod tests {
         let waiting = state(PrinterStatus::Attention, ConnectionState::Monitoring);
         let refused = state(PrinterStatus::Offline, ConnectionState::Error);
         let off = state(PrinterStatus::Offline, ConnectionState::Failed);
-        for (faulty, states, expected) in [
-            (false, vec![], Signal::Fine),
-            (false, vec![&idle, &off], Signal::Fine),
-            (false, vec![&idle, &printing], Signal::Printing),
-            (false, vec![&printing, &waiting], Signal::Attention),
-            (false, vec![&refused], Signal::Attention),
-            (true, vec![&waiting], Signal::Fault),
+        for (faulty, odd, states, expected) in [
+            (false, false, vec![], Signal::Fine),
+            (false, false, vec![&idle, &off], Signal::Fine),
+            (false, false, vec![&idle, &printing], Signal::Printing),
+            (false, false, vec![&printing, &waiting], Signal::Attention),
+            (false, false, vec![&refused], Signal::Attention),
+            (false, true, vec![&printing], Signal::Attention),
+            (true, true, vec![&waiting], Signal::Fault),
         ] {
-            assert_eq!(signal(faulty, states.into_iter()), expected);
+            assert_eq!(signal(faulty, odd, states.into_iter()), expected);
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct Figures {
     board: Arc<dyn board::Board>,
     card: Card,
     lan: lan::Handle,
+    /// Below which the system leaves its notices.
+    root: PathBuf,
 }
 
 impl Figures {
@@ -35,7 +37,7 @@ impl Figures {
         card: Card,
         lan: lan::Handle,
     ) -> Figures {
-        Figures { data_dir, store, mqtt, board, card, lan }
+        Figures { data_dir, store, mqtt, board, card, lan, root: PathBuf::from("/") }
     }
 
     /// Reads everything now.
@@ -61,6 +63,7 @@ impl Figures {
             storage: self.storage(),
             board: machine(&self.board.facts()),
             warnings,
+            notices: board::notices(&self.root),
         }
     }
 

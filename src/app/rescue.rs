@@ -16,12 +16,9 @@ use std::time::UNIX_EPOCH;
 
 use sha2::{Digest as _, Sha256};
 
+pub use crate::appliance::{FACTORY_RESET, RESET_PASSWORD};
 use crate::base::file::{remove, sync_parent, write_atomic};
 
-/// The file that takes the password away.
-pub const RESET_PASSWORD: &str = "reset-password";
-/// The file that erases everything.
-pub const FACTORY_RESET: &str = "factory-reset";
 /// What was acted upon and could not be removed.
 const SEEN: &str = "rescue-seen";
 /// Bytes of that file that are read: far more than it ever has.

@@ -31,7 +31,7 @@ pub fn serve(config: Config) -> Result<(), AppError> {
         config,
         listener,
         rescue_dirs: board::boot_directories(Path::new("/")),
-        clock: Clock::system(),
+        clock: board::clock_sign(Path::new("/")).map_or_else(Clock::system, Clock::awaited),
         manager: Arc::new(Systemd),
         downloads: crate::downloads::Config::default(),
         board: Arc::from(this_board()),

@@ -5,7 +5,9 @@
 //! Tests use [`Clock::manual`] and never sleep for real.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +21,9 @@ pub const RELEASE_FLOOR: Timestamp = Timestamp(1_793_491_200_000);
 
 /// Wall time later than this is not believed: 2100-01-01T00:00:00Z.
 const CEILING: Timestamp = Timestamp(4_102_444_800_000);
+
+/// How often the sign of a clock that is awaited is looked for: it comes once, and nobody waits for it.
+const LOOK_EVERY_MS: u64 = 1000;
 
 /// Milliseconds on the monotonic clock, from an arbitrary start. Only differences mean something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,7 +149,7 @@ pub struct Now {
     pub mono: Mono,
     /// Wall time.
     pub wall: Timestamp,
-    /// Whether the wall time can be believed (it is not before this release).
+    /// Whether the wall time can be believed (it is not before this release, and was set where it has to be).
     pub synced: bool,
 }
 
@@ -155,7 +160,33 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System,
+    Awaited(Arc<Awaited>),
     Manual(Arc<Manual>),
+}
+
+/// The system's clock where it may be wrong until somebody has set it.
+#[derive(Debug)]
+struct Awaited {
+    sign: PathBuf,
+    seen: AtomicBool,
+    /// When the sign is looked for next, on the monotonic clock.
+    look_at: AtomicU64,
+}
+
+impl Awaited {
+    /// Looks for the sign once in [`LOOK_EVERY_MS`], and never again once it was there.
+    fn is_set(&self, mono: Mono) -> bool {
+        if self.seen.load(Ordering::Relaxed) {
+            return true;
+        }
+        if mono.0 < self.look_at.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.look_at.store(mono.0.saturating_add(LOOK_EVERY_MS), Ordering::Relaxed);
+        let there = self.sign.exists();
+        self.seen.store(there, Ordering::Relaxed);
+        there
+    }
 }
 
 #[derive(Debug)]
@@ -171,6 +202,14 @@ impl Clock {
         Clock(Source::System)
     }
 
+    /// The system's clocks on a device without a clock chip: the wall time is believed once the file `sign` is there, which
+    /// whoever sets the clock leaves. Until then it begins somewhere in the past and jumps.
+    #[must_use]
+    pub fn awaited(sign: PathBuf) -> Clock {
+        let (seen, look_at) = (AtomicBool::new(false), AtomicU64::new(0));
+        Clock(Source::Awaited(Arc::new(Awaited { sign, seen, look_at })))
+    }
+
     /// A clock that stands still until a test calls [`Clock::advance`]. It begins at `wall`.
     #[must_use]
     pub fn manual(wall: Timestamp) -> Clock {
@@ -184,16 +223,22 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Now {
         let (mono, wall) = match &self.0 {
-            Source::System => (Mono(millis(ClockId::Monotonic)), Timestamp(wall_millis())),
+            Source::System | Source::Awaited(_) => {
+                (Mono(millis(ClockId::Monotonic)), Timestamp(wall_millis()))
+            }
             Source::Manual(manual) => *manual.state.lock().unwrap_or_else(PoisonError::into_inner),
         };
-        Now { mono, wall, synced: wall >= RELEASE_FLOOR }
+        let is_set = match &self.0 {
+            Source::Awaited(awaited) => awaited.is_set(mono),
+            Source::System | Source::Manual(_) => true,
+        };
+        Now { mono, wall, synced: is_set && wall >= RELEASE_FLOOR }
     }
 
     /// Waits until the monotonic clock has reached `deadline`.
     pub async fn sleep_until(&self, deadline: Mono) {
         match &self.0 {
-            Source::System => {
+            Source::System | Source::Awaited(_) => {
                 let wait = deadline.since(self.now().mono);
                 if !wait.is_zero() {
                     smol::Timer::after(wait).await;
@@ -256,6 +301,26 @@ pub async fn within<T>(clock: &Clock, limit: Duration, work: impl Future<Output 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_awaited_clock_is_believed_once_its_sign_was_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let sign = dir.path().join("synchronized");
+        let clock = |sign: &std::path::Path| {
+            let awaited =
+                Awaited { sign: sign.to_owned(), seen: AtomicBool::new(false), look_at: AtomicU64::new(0) };
+            Arc::new(awaited)
+        };
+        let awaited = clock(&sign);
+        assert!(!awaited.is_set(Mono(1000)));
+        std::fs::File::create(&sign).unwrap();
+        // Not looked for again so soon.
+        assert!(!awaited.is_set(Mono(1999)));
+        assert!(awaited.is_set(Mono(2000)));
+        std::fs::remove_file(&sign).unwrap();
+        assert!(awaited.is_set(Mono(9000)));
+        assert!(!Clock::awaited(sign).now().synced);
+    }
 
     #[test]
     fn timestamps_are_rfc_3339() {

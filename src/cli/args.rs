@@ -26,6 +26,7 @@ Commands:
   trace SEQ             print how an event came about, from a running service
   inspect FILE          print what a print file says about itself
       --json            as JSON
+  appliance WORD        parts of the SD card for a Raspberry Pi Zero; its units call them
   self-test             try on this device what the service is built on
   helper light|power    for the units beside the service: do one word from a socket
   version               print the version
@@ -56,6 +57,8 @@ pub enum Command {
     Trace(TraceRequest),
     /// Print what a print file says about itself; the words after `inspect` are its own.
     Inspect(Vec<OsString>),
+    /// Do a part of what the SD card needs beside the service; the words after `appliance` are its own.
+    Appliance(Vec<OsString>),
     /// Try the building blocks on this device.
     SelfTest {
         /// The directory to write to; without one a temporary one is made.
@@ -176,6 +179,9 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
         match arg {
             Arg::Value(word) if given.words.is_empty() && given.flags.is_empty() && word == "inspect" => {
                 return Ok(Command::Inspect(parser.raw_args()?.collect()));
+            }
+            Arg::Value(word) if given.words.is_empty() && given.flags.is_empty() && word == "appliance" => {
+                return Ok(Command::Appliance(parser.raw_args()?.collect()));
             }
             Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
             Arg::Long("version") | Arg::Short('V') => return Ok(Command::Version),

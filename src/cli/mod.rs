@@ -25,7 +25,7 @@ use crate::config::{self, Loaded, Mistakes};
 pub fn run(command: &Command, environment: Vec<(OsString, OsString)>) -> Outcome {
     let result = match command {
         // `main` takes these itself; answering them here keeps the match whole.
-        Command::Serve(_) | Command::Inspect(_) | Command::Helper(_) => {
+        Command::Serve(_) | Command::Inspect(_) | Command::Helper(_) | Command::Appliance(_) => {
             Err(Failure::Usage("this command is not run from here".to_owned()))
         }
         Command::CheckConfig(options) => load(options, environment).and_then(|loaded| check_config(&loaded)),

@@ -114,5 +114,18 @@ pub fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
     }
 }
 
+/// Checks `text` as if it were the file `file`. Nothing else is read: no environment, no flags.
+///
+/// # Errors
+/// Every mistake that was found.
+pub fn check_text(file: &Path, text: String) -> Result<Config, Mistakes> {
+    let mut draft = read::Draft::default();
+    if let Some(source) = source::Source::decode(file, text.into_bytes(), &mut draft.mistakes) {
+        draft.read_file(&source);
+    }
+    draft.check();
+    if draft.mistakes.is_empty() { Ok(draft.config) } else { Err(draft.mistakes) }
+}
+
 #[cfg(test)]
 mod tests;

@@ -11,10 +11,12 @@
 //! what shall start cannot      start the other one, and note it
 //! confirmed by the new system  it is the good slot from now on
 //! ```
-//! [`State`] is pure; [`SlotFile`] keeps it in a file or a device; [`Updates`] is the same as embedded-svc's traits show it.
+//! [`State`] is pure; [`SlotFile`] keeps it in a file or a device; [`Updates`] is the same as embedded-svc's traits show it;
+//! [`partitions`] knows where the systems lie. The program that does all this at a start is `board/src/init/main.rs`.
 
 mod file;
 mod ota;
+pub mod partitions;
 
 pub use file::{OFFSETS, SlotFile};
 pub use ota::{Updates, Writing};

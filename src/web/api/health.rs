@@ -27,6 +27,9 @@ pub struct Probe {
     pub board: Value,
     /// What people should know and do something about; the service goes on.
     pub warnings: Vec<String>,
+    /// What the system around the service has to say to people, such as why there is no wireless network.
+    #[serde(skip)]
+    pub notices: Vec<String>,
 }
 
 pub fn health<C: Connection>(_: &mut Call<'_, C>, api: &Api) -> Answer {
@@ -36,7 +39,8 @@ pub fn health<C: Connection>(_: &mut Call<'_, C>, api: &Api) -> Answer {
 /// What `/health` answers, for the support bundle too.
 pub fn report(api: &Api) -> Result<Value, ApiError> {
     let now = api.clock.now();
-    let probe = (api.probe)();
+    let mut probe = (api.probe)();
+    probe.warnings.append(&mut probe.notices);
     let tasks = api.tasks.lines(now.mono);
     let stalled: Vec<&str> =
         tasks.iter().filter(|task| task.silent > BEAT_LIMIT).map(|task| task.name.as_str()).collect();

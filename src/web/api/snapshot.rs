@@ -78,6 +78,9 @@ fn render(api: &Api, seq: u64, printers: &[Printer], jobs: Vec<(Linked, Job)>, f
     for (kind, message) in [("records_in_memory", refusal), ("storage", api.library.card().state().trouble)] {
         warnings.extend(message.map(|message| json!({"kind": kind, "message": message})));
     }
+    for message in (api.probe)().notices {
+        warnings.push(json!({"kind": "notice", "message": message}));
+    }
     json!({
         "printers": printers,
         "jobs": jobs,

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Looks at the card in target/image without booting it: builds it again from the same packages, which has to give the same bytes;
+# reads its partitions, file systems and boot files back from the image; and looks for what must not be on it.
+#
+# Usage: image-build/test-image.sh     (after build-image.sh)
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/lib.sh
+. "$root/scripts/lib.sh"
+export PATH=$PATH:/usr/sbin:/sbin LC_ALL=C
+out=$root/target/image name=printernizer-zero
+image=$out/$name.img
+[ -f "$image" ] || die "no $image: run image-build/build-image.sh"
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# --- the same bytes again ---------------------------------------------------------------------------------------------------
+cp --sparse=always "$image" "$scratch/first.img"
+cp "$out/$name.sbom.json" "$scratch/first.sbom.json"
+[ ! -f "$image.xz" ] || cp "$image.xz" "$scratch/first.xz"
+sha256sum "$image" | cut -d' ' -f1 >"$scratch/first.hash"
+cp "$out/$name.manifest.txt" "$scratch/first.manifest"
+PRINTERNIZER_IMAGE_LOCKED=1 "$root/image-build/build-image.sh" --no-xz >"$scratch/log" 2>&1 || { tail -n 20 "$scratch/log" >&2; die "the second build failed"; }
+cmp "$scratch/first.img" "$image" || die "two builds from the same inputs differ"
+cmp "$scratch/first.sbom.json" "$out/$name.sbom.json" || die "two bills of materials from the same inputs differ"
+cp "$scratch/first.manifest" "$out/$name.manifest.txt"
+[ ! -f "$scratch/first.xz" ] || cp "$scratch/first.xz" "$image.xz"
+say "two builds from the same inputs are the same, byte for byte"
+
+# --- what is on it ----------------------------------------------------------------------------------------------------------
+part() { sfdisk --json "$image" | python3 -c 'import json, sys; part = json.load(sys.stdin)["partitiontable"]["partitions"][int(sys.argv[1]) - 1]; print(part["start"], part["size"])' "$1"; }
+extract() {
+  local start size
+  read -r start size < <(part "$1")
+  dd if="$image" of="$scratch/p$1" bs=1M skip=$((start / 2048)) count=$((size / 2048)) status=none
+}
+for number in 1 2 3 4; do extract "$number"; done
+cmp "$scratch/p2" "$scratch/p3" || die "the two systems of a fresh card differ"
+e2fsck -f -n "$scratch/p4" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; die "the data partition is not clean"; }
+for file in bootcode.bin start_cd.elf fixup_cd.dat config.txt cmdline.txt kernel.img initrd.img bcm2835-rpi-zero.dtb bcm2835-rpi-zero-w.dtb printernizer.toml; do
+  mdir -i "$scratch/p1" "::$file" >/dev/null 2>&1 || die "the boot partition has no $file"
+done
+# The firmware looks for names that config.txt gives.
+for file in $(mtype -i "$scratch/p1" ::config.txt | tr -d '\r' | sed -n -e 's/^kernel=//p' -e 's/^device_tree=//p' -e 's/^initramfs \([^ ]*\).*/\1/p'); do
+  mdir -i "$scratch/p1" "::$file" >/dev/null 2>&1 || die "config.txt names $file, which is not there"
+done
+unsquashfs -quiet -no-progress -dest "$scratch/system" "$scratch/p2" >/dev/null 2>&1 || die "a system cannot be read back"
+system=$scratch/system
+for program in sh bash dash busybox login su sudo sshd dropbear getty agetty dpkg apt-get apt curl wget perl python3 telnetd; do
+  [ -z "$(find "$system/usr/bin" "$system/usr/sbin" -name "$program" -print -quit)" ] || die "there is a $program on the card"
+done
+! find "$system" -perm /6000 -print -quit | grep -q . || die "a program on the card has more rights than its caller"
+awk -F: '$2 != "*" { wrong = 1 } END { exit wrong }' "$system/etc/passwd" || die "somebody on the card has a password, or needs none"
+[ ! -e "$system/etc/shadow" ] || die "there is a file of passwords on the card"
+[ ! -s "$system/etc/machine-id" ] || die "the machine's id is made in the image"
+! grep -rlE -- '-----BEGIN [A-Z ]*PRIVATE KEY' "$system" >/dev/null 2>&1 || die "there is a private key on the card"
+# Every unit that is wanted, required or named by a link is there.
+find "$system/usr/lib/systemd/system" -xtype l -print | sed "s|^$system||" >"$scratch/dangling"
+[ ! -s "$scratch/dangling" ] || { cat "$scratch/dangling" >&2; die "links among the units lead nowhere"; }
+image_bytes=$(stat -c %s "$image")
+[ "$image_bytes" -lt 160000000 ] || die "the image has $image_bytes bytes, 160 MB are allowed"
+if [ -f "$image.xz" ]; then
+  packed=$(stat -c %s "$image.xz")
+  [ "$packed" -lt 25000000 ] || die "the packed image has $packed bytes, 25 MB are allowed"
+  xz --test "$image.xz" || die "the packed image is broken"
+  say "image $image_bytes bytes, packed $packed"
+fi
+python3 -c 'import json, sys; bill = json.load(open(sys.argv[1])); assert bill["bomFormat"] == "CycloneDX" and len(bill["components"]) > 100' "$out/$name.sbom.json" \
+  || die "the bill of materials is no such thing"
+say "the card holds what it should and nothing that it must not"

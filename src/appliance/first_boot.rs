@@ -1,0 +1,321 @@
+//! `first-boot`: the settings of `printernizer.toml` on the boot partition, taken over at each start when they changed.
+//!
+//! The order, and what a cut after each step leaves:
+//! 1. read and check: nothing has changed;
+//! 2. settings and secrets onto the data partition, synced: the next start finds the same file and does the same again;
+//! 3. secrets overwritten in the file: the next start finds stars, whose values are kept;
+//! 4. the file's hash noted: the next start has nothing to do;
+//! 5. the result beside it, for the person who puts the card into a computer.
+//!
+//! The boot partition has no journal, so it is writable only while something is written, and nothing is written where nothing
+//! changed.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::check::{Checked, check};
+use super::{Error, Runner, erase, notice, readable, wishes};
+use crate::base::file::write_atomic;
+use crate::config::FILE_BYTES_MAX;
+
+/// Names that the file may have, in small letters: as it should be, and what editors make of it.
+const NAMES: [&str; 3] = ["printernizer.toml", "printernizer.toml.txt", "printernizer.txt"];
+/// Entries of the boot partition that are looked at: it has a dozen.
+const ENTRIES_MAX: usize = 512;
+/// What the person finds afterwards. A short name in capitals is one entry of the directory.
+const RESULT: &str = "RESULT.TXT";
+/// Letters of mistakes that the page shows.
+const NOTICE_MAX: usize = 1500;
+/// The settings of the service before anybody wrote some.
+const NO_SETTINGS: &str = "# Written at the start from printernizer.toml on the boot partition.\n";
+
+/// Where everything is.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    pub boot: PathBuf,
+    pub data: PathBuf,
+    pub notices: PathBuf,
+    pub remount: bool,
+}
+
+impl Places {
+    /// The settings that the service reads.
+    fn config(&self) -> PathBuf {
+        self.data.join("config/printernizer.toml")
+    }
+
+    fn system(&self, name: &str) -> PathBuf {
+        self.data.join("system").join(name)
+    }
+}
+
+/// Takes the settings over.
+pub(super) fn run(places: &Places, runner: &mut dyn Runner) -> Result<(), Error> {
+    take_settings(places, runner)?;
+    if let Ok(name) = fs::read_to_string(places.system("host-name")) {
+        board::set_host_name(name.trim()).map_err(Error::io("the host name cannot be set"))?;
+    }
+    Ok(())
+}
+
+/// Wishes, then settings.
+fn take_settings(places: &Places, runner: &mut dyn Runner) -> Result<(), Error> {
+    hand_wishes_on(places, runner).map_err(Error::io("a wish on the boot partition cannot be handed on"))?;
+    wishes::forget(&places.data).map_err(Error::io("the old settings cannot be forgotten"))?;
+    prepare(places)?;
+    match find(&places.boot) {
+        Some(file) => take_over(places, &file, runner),
+        None => Ok(()),
+    }
+}
+
+/// A wish that could not be taken from the boot partition would come true at every start: then it is left to the service,
+/// which remembers what it has done.
+fn hand_wishes_on(places: &Places, runner: &mut dyn Runner) -> io::Result<()> {
+    let wishes = wishes::on_boot(&places.boot);
+    if wishes.is_empty() {
+        return Ok(());
+    }
+    let mut writing = Writing::begin(places, runner);
+    if writing.writable().is_err() {
+        return Ok(());
+    }
+    for (wish, file) in wishes {
+        wishes::hand_on(wish, &places.data)?;
+        crate::base::file::remove(&file)?;
+    }
+    writing.end();
+    Ok(())
+}
+
+/// The service finds settings also where nobody wrote some.
+fn prepare(places: &Places) -> Result<(), Error> {
+    for directory in ["config", "system"] {
+        let path = places.data.join(directory);
+        fs::create_dir_all(&path).map_err(Error::io(format!("{} cannot be made", path.display())))?;
+    }
+    if places.config().exists() { Ok(()) } else { keep(&places.config(), NO_SETTINGS, 0o640) }
+}
+
+/// The file, whatever an editor made of its name.
+fn find(boot: &Path) -> Option<PathBuf> {
+    let entries: Vec<PathBuf> = fs::read_dir(boot)
+        .ok()?
+        .take(ENTRIES_MAX)
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file())
+        .collect();
+    NAMES.iter().find_map(|wanted| {
+        let is_it = |path: &&PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().eq_ignore_ascii_case(wanted))
+        };
+        entries.iter().find(is_it).cloned()
+    })
+}
+
+fn take_over(places: &Places, file: &Path, runner: &mut dyn Runner) -> Result<(), Error> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut bytes = Vec::new();
+    fs::File::open(file)
+        .and_then(|open| open.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(Error::io(format!("{name} cannot be read")))?;
+    let noted = fs::read_to_string(places.system("boot-file.sha256")).unwrap_or_default();
+    let last = fs::read_to_string(places.system("boot-file.mistakes")).unwrap_or_default();
+    if noted == hash(&bytes) {
+        // What was wrong then is wrong still.
+        notice(&places.notices, "first-boot", (!last.is_empty()).then_some(last.as_str()));
+        return Ok(());
+    }
+    let kept = fs::read_to_string(places.system("boot-file.toml")).unwrap_or_default();
+    let checked = match decode(&bytes) {
+        Ok(text) => check(text, &kept),
+        Err(mistake) => Checked { mistakes: vec![mistake], ..Checked::default() },
+    };
+    let readable = decode(&bytes).is_ok();
+    if readable {
+        store(places, &checked)?;
+    }
+    let mut writing = Writing::begin(places, runner);
+    let mut left = bytes;
+    let mut erased = Ok(());
+    if !checked.secrets.is_empty() {
+        erased = writing.writable().and_then(|()| {
+            left = erase::overwrite(file, &left, &checked.secrets)?;
+            erase::remove_filling(&places.boot)?;
+            let free = board::free_space(&places.boot).map_or(0, |space| space.free_bytes);
+            erase::fill_free_room(&places.boot, free)
+        });
+    }
+    let text = result(&name, &checked, readable, erased.as_ref().err());
+    let said = summary(&name, &checked);
+    let told = writing.result(&places.boot.join(RESULT), &text);
+    writing.end();
+    notice(&places.notices, "first-boot", said.as_deref());
+    keep(&places.system("boot-file.mistakes"), said.as_deref().unwrap_or_default(), 0o600)?;
+    // Only what is done is not done again.
+    erased.map_err(Error::io(format!("the secrets in {name} cannot be overwritten")))?;
+    keep(&places.system("boot-file.sha256"), &hash(&left), 0o600)?;
+    told.map_err(Error::io(format!("{RESULT} cannot be written")))
+}
+
+/// Onto the data partition: the service's settings, the wireless client's file, the name; at last what stars stand for.
+fn store(places: &Places, checked: &Checked) -> Result<(), Error> {
+    keep(&places.config(), &format!("{NO_SETTINGS}{}", checked.config), 0o640)?;
+    let client = places.system("wpa_supplicant.conf");
+    match &checked.wifi {
+        Some(wifi) => keep(&client, &wifi.supplicant(), 0o600)?,
+        // A mistake is no wish to leave the network; a section that was taken out is.
+        None if checked.mistakes.is_empty() => {
+            crate::base::file::remove(&client)
+                .map_err(Error::io("the old Wi-Fi settings cannot be removed"))?;
+        }
+        None => {}
+    }
+    match &checked.host_name {
+        Some(name) => keep(&places.system("host-name"), name, 0o644)?,
+        None if checked.mistakes.is_empty() => {
+            crate::base::file::remove(&places.system("host-name"))
+                .map_err(Error::io("the old host name cannot be removed"))?;
+        }
+        None => {}
+    }
+    keep(&places.system("boot-file.toml"), &checked.kept, 0o600)
+}
+
+/// Writes a file with the group of its directory, for whom it may be readable.
+fn keep(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let write = || {
+        write_atomic(path, text.as_bytes())?;
+        let group = fs::metadata(path.parent().unwrap_or(path))?.gid();
+        if fs::metadata(path)?.gid() != group {
+            chown(path, None, Some(group))?;
+        }
+        readable(path, mode)
+    };
+    write().map_err(Error::io(format!("{} cannot be written", path.display())))
+}
+
+fn decode(bytes: &[u8]) -> Result<&str, String> {
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_BYTES_MAX) {
+        return Err(format!("The file is larger than {} KiB; it holds no settings.", FILE_BYTES_MAX / 1024));
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err("The file is UTF-16. Save it as UTF-8.".to_owned());
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("Line {line}: a letter is not UTF-8. Save the file as UTF-8.")
+    })
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the page says; `None` where all is well.
+fn summary(name: &str, checked: &Checked) -> Option<String> {
+    if checked.mistakes.is_empty() {
+        return None;
+    }
+    let mut text = format!("{name} on the card has mistakes. {}", checked.mistakes.join(" "));
+    if text.len() > NOTICE_MAX {
+        let cut = (0..=NOTICE_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(cut);
+        text.push_str(" ... The rest stands in RESULT.TXT on the card.");
+    }
+    Some(text)
+}
+
+/// The text beside the file, with the line ends that every computer shows.
+fn result(name: &str, checked: &Checked, readable: bool, erased: Option<&io::Error>) -> String {
+    let mut lines = vec![format!("What became of {name}."), String::new()];
+    if checked.mistakes.is_empty() {
+        lines.push("Everything was understood.".to_owned());
+    } else {
+        lines.push(
+            "These lines were not understood. Their sections are left out, the others count:".to_owned(),
+        );
+        lines.extend(checked.mistakes.iter().map(|mistake| format!("- {mistake}")));
+    }
+    if readable {
+        lines.push(String::new());
+        if checked.taken.is_empty() {
+            lines.push(
+                "Nothing was taken from it: no section stands in it, or every line is a comment.".to_owned(),
+            );
+        } else {
+            lines.push("Taken over:".to_owned());
+            lines.extend(checked.taken.iter().map(|taken| format!("- {taken}")));
+        }
+    }
+    lines.push(String::new());
+    match erased {
+        Some(error) => lines.push(format!("The passwords in the file could NOT be overwritten: {error}.")),
+        None if !checked.secrets.is_empty() => {
+            lines.push("Passwords and codes that were taken over are stars in the file now. They are kept on the card's data partition.".to_owned());
+        }
+        None => {}
+    }
+    if !checked.mistakes.is_empty() {
+        lines.push("Passwords in sections that were left out still stand in the file.".to_owned());
+    }
+    let mut text = lines.join("\r\n");
+    text.push_str("\r\n");
+    text
+}
+
+/// The boot partition while something is written to it.
+struct Writing<'r> {
+    boot: &'r Path,
+    runner: &'r mut dyn Runner,
+    remount: bool,
+    is_writable: bool,
+}
+
+impl<'r> Writing<'r> {
+    fn begin(places: &'r Places, runner: &'r mut dyn Runner) -> Writing<'r> {
+        Writing { boot: &places.boot, runner, remount: places.remount, is_writable: !places.remount }
+    }
+
+    fn mount(&mut self, options: &str) -> io::Result<()> {
+        match self.runner.run("mount", &["-o", options, &self.boot.to_string_lossy()])? {
+            (Some(0), _) => Ok(()),
+            (code, _) => Err(io::Error::other(format!("mount -o {options} ended with {code:?}"))),
+        }
+    }
+
+    fn writable(&mut self) -> io::Result<()> {
+        if !self.is_writable {
+            self.mount("remount,rw")?;
+            self.is_writable = true;
+        }
+        Ok(())
+    }
+
+    /// Writes the result where it differs from the one that is there.
+    fn result(&mut self, path: &Path, text: &str) -> io::Result<()> {
+        if fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
+            return Ok(());
+        }
+        self.writable()?;
+        write_atomic(path, text.as_bytes())
+    }
+
+    /// Read-only again; that it is not hinders nothing.
+    fn end(&mut self) {
+        if self.remount && self.is_writable {
+            let _ = self.mount("remount,ro");
+            self.is_writable = false;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "first_boot_tests.rs"]
+mod tests;
