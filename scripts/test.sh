@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs every test of the project, after installing what the tests need. This is the definition of done; .ci/run calls it.
 #
-# Usage: scripts/test.sh [--quick] [--no-install]
-#   --quick        leaves out the build for the Raspberry Pi Zero, its self-test, the card and its boot test under QEMU
+# Usage: scripts/test.sh [--quick | --card] [--no-install]
+#   --quick        leaves out the build for the Raspberry Pi Zero and its self-test under QEMU
+#   --card         also builds the card, twice, and boots it in an emulated board (half an hour more)
 #   --no-install   installs nothing; a missing tool then ends the run with the name of its Debian package
 #
 # Needs Rust (with rustfmt and clippy) and, for installing, Debian's apt as root or through sudo. It talks to the package
@@ -14,12 +15,13 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/scripts/lib.sh"
 cd "$root"
 
-quick=false install=true
+quick=false card=false install=true
 for argument in "$@"; do
   case $argument in
     --quick) quick=true ;;
+    --card) card=true ;;
     --no-install) install=false ;;
-    *) die "unknown option $argument; usage: scripts/test.sh [--quick] [--no-install]" ;;
+    *) die "unknown option $argument; usage: scripts/test.sh [--quick | --card] [--no-install]" ;;
   esac
 done
 
@@ -67,7 +69,10 @@ if ! $quick; then
     'qemu-arm-static|qemu-arm qemu-user-static' # an emulated ARM1176
     'readelf binutils'                          # what the ARMv6 program is made of
     'pip python3-pip'                           # brings Zig, the C compiler for ARMv6
-    # The card for a Raspberry Pi Zero, and an emulated one to boot it.
+  )
+fi
+if $card; then
+  tools+=( # the card for a Raspberry Pi Zero, and an emulated one to boot it
     'qemu-system-arm qemu-system-arm'
     'mksquashfs squashfs-tools'
     'mkfs.vfat dosfstools'
@@ -232,13 +237,15 @@ as_root packaging/test-packages.sh || die "the packages or the units are faulty,
 
 if $quick; then
   section_end
-  say "left out by --quick: the build for ARMv6 and its self-test, the card and its boot test"
+  say "left out by --quick: the build for ARMv6 and its self-test"
 else
   section 'ARMv6 build'
   image-build/build-armv6.sh || die "the build for the Raspberry Pi Zero failed, see above"
   section 'ARMv6 self-test'
   image-build/test-check-armv6.sh || die "the ARMv6 checks do not work, see above"
   image-build/self-test-armv6.sh || die "the self-test on ARMv6 failed, see above"
+fi
+if $card; then
   section 'card'
   image-build/build-image.sh || die "the card cannot be built, see above"
   section 'card, a second time'
