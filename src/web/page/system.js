@@ -1,7 +1,7 @@
 // The parts of the settings that are about the machine: password, backup, facts, power.
 import { t, said } from './i18n.js';
 import { bytes, duration, moment, number } from './format.js';
-import { button, field, h, rebuild, select, set, show, term } from './dom.js';
+import { bar, button, field, h, rebuild, select, set, show, term } from './dom.js';
 import { API, absent, act, get, request, upload } from './api.js';
 import { list, object, time } from './model.js';
 import { confirm, formSheet } from './sheet.js';
@@ -61,14 +61,22 @@ async function save(path, method, body, name) {
 export function backup() {
   const result = h('p', { role: 'alert' }), input = h('input', { type: 'file', class: 'seen', tabindex: '-1', 'aria-label': t('Backup file') });
   const day = () => new Date().toISOString().slice(0, 10);
-  const make = () => formSheet(t('Make a backup'), [h('p', {}, t('backup.words')), field(t('Passphrase'), secret('passphrase', 'new-password'), t('backup.passphrase'))], t('Make a backup'),
-    (form) => save('/backup', 'POST', { passphrase: form.elements.passphrase.value }, `printernizer-${day()}.backup`));
+  const make = () => formSheet(t('Make a backup'), [h('p', {}, t('backup.words')), field(t('Passphrase'), secret('passphrase', 'new-password'), t('backup.passphrase')),
+    h('label', { class: 'check' }, h('input', { type: 'checkbox', name: 'files' }), t('With the print files and their pictures'))], t('Make a backup'), (form) => {
+    const { passphrase, files } = form.elements, wish = { files: files.checked, pictures: files.checked };
+    if (passphrase.value) wish.passphrase = passphrase.value;
+    return save('/backup', 'POST', wish, `printernizer-${day()}.backup`);
+  });
   input.onchange = async () => {
     const [file] = input.files;
     input.value = '';
     if (!file) return;
-    await formSheet(t('Restore'), [h('p', {}, t('restore.words', { name: file.name })), field(t('Passphrase'), secret('passphrase', 'off'))], t('Restore'),
-      (form) => upload('/restore', file, () => {}, true, { 'X-Passphrase': encodeURIComponent(form.elements.passphrase.value) })).then((answer) => { if (answer?.ok) { result.classList.add('fine'); set(result, t('Restored. The appliance starts anew.')); } });
+    const track = bar(t('Progress'), 'thin');
+    const done = await formSheet(t('Restore'), [h('p', {}, t('restore.words', { name: file.name })), field(t('Passphrase'), secret('passphrase', 'off'), t('restore.passphrase')), track], t('Restore'), (form) => {
+      const words = form.elements.passphrase.value;
+      return upload(words ? '/restore' : '/restore?without_secrets=true', file, track.to, true, words ? { 'X-Passphrase': encodeURIComponent(words) } : {});
+    });
+    if (done?.ok) { result.classList.add('fine'); set(result, t('Restored. The appliance starts anew.')); }
   };
   return { node: panel('s-backup', t('Backup'), h('p', { class: 'quiet' }, t('backup.about')), h('div', { class: 'row more' }, button(t('Make a backup'), make), button(t('Restore'), () => input.click()), input), result) };
 }
