@@ -6,7 +6,7 @@ use embedded_svc::http::server::Connection;
 use serde::Serialize;
 
 use super::Api;
-use crate::base::clock::{Mono, Now, Timestamp, within};
+use crate::base::clock::{Mono, Now, within};
 use crate::lan::{Found, Side, State, belongs};
 use crate::model::{Printer, PrinterId};
 use crate::store::Read as _;
@@ -26,7 +26,7 @@ struct Discovered<'a> {
     discovered: Vec<Row<'a>>,
     scan_duration_ms: u64,
     errors: Vec<Trouble>,
-    timestamp: Timestamp,
+    timestamp: String,
 }
 
 /// A printer that was heard.
@@ -39,8 +39,8 @@ struct Row<'a> {
     hostname: Option<&'a str>,
     model: Option<&'a str>,
     serial_number: Option<&'a str>,
-    discovered_at: Timestamp,
-    last_seen: Timestamp,
+    discovered_at: String,
+    last_seen: String,
     age_s: u64,
     already_added: bool,
     printer_id: Option<PrinterId>,
@@ -83,7 +83,7 @@ pub fn discover<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
             discovered: found.iter().map(|found| row(found, &printers, now)).collect(),
             scan_duration_ms: u64::try_from(now.mono.since(start.mono).as_millis()).unwrap_or(u64::MAX),
             errors: troubles(&state),
-            timestamp: now.wall,
+            timestamp: now.wall.to_string(),
         },
     )
 }
@@ -114,8 +114,8 @@ fn row<'a>(found: &'a Found, printers: &[Printer], now: Now) -> Row<'a> {
         hostname: heard.hostname.as_deref(),
         model: heard.model.as_deref(),
         serial_number: heard.serial.as_deref(),
-        discovered_at: found.first,
-        last_seen: found.last,
+        discovered_at: found.first.to_string(),
+        last_seen: found.last.to_string(),
         age_s: now.mono.since(found.last_mono).as_secs(),
         already_added: known.is_some(),
         printer_id: known.map(|printer| printer.id),
