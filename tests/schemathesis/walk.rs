@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use simulator::bambu::{self, Model, Source};
 
 use crate::client::{Answer, Deadline};
+use crate::operations;
 use crate::printers;
 use crate::service::{Service, Setup};
 
@@ -16,6 +17,7 @@ pub const NOT_CALLED: &[(&str, &str)] = &[
     ("POST /api/v1/system/reboot", "needs a machine of its own; tests/service/guard.rs has one"),
     ("POST /api/v1/system/shutdown", "needs a machine of its own; tests/service/guard.rs has one"),
     ("POST /api/v1/system/factory-reset", "ends the service; tests/service/guard.rs does it"),
+    ("POST /api/v1/restore", "ends the service; the tests of backups do it"),
 ];
 
 /// The password of the second service.
@@ -154,13 +156,21 @@ impl World {
             ("DELETE", &*token, 204),
             ("GET", "/system/logs", 200),
             ("GET", "/system/support-bundle", 200),
-            ("POST", "/logout", 204),
         ] {
             assert_eq!(service.raw(method, path, &headers, None).status, status, "{method} {path}");
             let template = if path == token { "/tokens/{id}" } else { path };
             self.done.insert(format!("{method} /api/v1{template}"));
         }
         self.done.extend(["POST /api/v1/login".to_owned(), "POST /api/v1/tokens".to_owned()]);
+        for (method, path) in [("POST", "/backup"), ("GET", "/restore")] {
+            let operation = format!("{method} /api/v1{path}");
+            if operations().contains(&operation) {
+                assert_eq!(service.raw(method, path, &headers, None).status, 200, "{operation}");
+                self.done.insert(operation);
+            }
+        }
+        assert_eq!(service.raw("POST", "/logout", &headers, None).status, 204);
+        self.done.insert("POST /api/v1/logout".to_owned());
     }
 
     /// Answers the id of the printer, which prints, with its file on its way.
