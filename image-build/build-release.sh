@@ -41,7 +41,7 @@ describe() {
     # The board's processor, so that 64-bit atomics are one LDREXD loop instead of a call into the kernel's helper page.
     armv6) target=arm-unknown-linux-musleabihf zig_target=arm-linux-musleabihf zig_cpu=arm1176jzf_s cpu=arm1176jzf-s architecture=armhf machine=40 ;;
     # No NEON taken for granted, as Rust's own target; ring asks the kernel.
-    armv7) target=armv7-unknown-linux-musleabihf zig_target=arm-linux-musleabihf zig_cpu=generic+v7a+vfp3d16+thumb2 cpu='' architecture='' machine=40 ;;
+    armv7) target=armv7-unknown-linux-musleabihf zig_target=arm-linux-musleabihf zig_cpu=generic+v7a+vfp3d16+thumb2-neon cpu='' architecture='' machine=40 ;;
     aarch64) target=aarch64-unknown-linux-musl zig_target=aarch64-linux-musl zig_cpu=generic cpu='' architecture=arm64 machine=183 ;;
     x86_64) target=x86_64-unknown-linux-musl zig_target=x86_64-linux-musl zig_cpu=x86_64 cpu='' architecture=amd64 machine=62 ;;
   esac
