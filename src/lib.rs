@@ -7,6 +7,7 @@ pub mod app;
 pub mod appliance;
 pub mod arrivals;
 pub mod auto_download;
+pub mod backup;
 pub mod base;
 pub mod bus;
 pub mod cli;

@@ -35,6 +35,10 @@ impl Machine for Owned {
         self.afresh.throw();
         Ok(())
     }
+
+    fn start_afresh(&self) {
+        self.afresh.throw();
+    }
 }
 
 fn refused(error: BoardError) -> PowerError {

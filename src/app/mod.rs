@@ -210,6 +210,12 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     let data_dir = config.storage.data_dir.clone();
     let forgotten = rescue::look(&data_dir, &rescue_dirs);
 
+    let restored = crate::backup::switch(&data_dir)
+        .map_err(|source| AppError::Start { what: "with the backup that was restored", source })?;
+    if let Some(manifest) = restored {
+        log::warn!("the backup of {} (version {}) was restored", manifest.created_at, manifest.version);
+    }
+
     // The store announces what it has committed; the announcer passes it on.
     let bus = EventBus::new();
     let announcer = Announcer::new(bus, 0, clock.clone());
@@ -416,7 +422,7 @@ async fn asked(supervisor: &Supervisor, store: &Store, afresh: &Stop) -> Result<
     };
     let again = async {
         afresh.wait().await;
-        Ok("factory reset")
+        Ok("starts afresh")
     };
     let ended =
         async { supervisor.ended().await.map(|()| "requested").map_err(|fatal| AppError::Fatal(fatal.0)) };

@@ -36,12 +36,14 @@ const RECORDS: &[&str] = &[
     "printernizer.redb.new",
     "printernizer.redb.damaged-1",
     "printernizer.redb.damaged-2",
+    "printernizer.redb.replaced",
+    "restore/records.redb",
     "backup/records.redb",
     "backup/records-old.redb",
     "backup/records.redb.new",
 ];
 /// Everything that the service keeps in its directory; a new entry of `storage.md` belongs here too.
-const OURS: &[&str] = &["run-state", "backup", "files", "thumbs", "run"];
+const OURS: &[&str] = &["run-state", "backup", "restore", "files", "thumbs", "run"];
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, Parser};
 
+use super::backup::{BackupRequest, RestoreRequest};
 use crate::base::logging::line::escape;
 use crate::config::Sources;
 
@@ -24,6 +25,16 @@ Commands:
       --after SEQ       begin after this event
       --json            print each event as the service sends it
   trace SEQ             print how an event came about, from a running service
+  backup                make a backup: of the data directory, or of the service that runs on it
+      --output FILE     write to this file instead of printernizer-DATE.backup; - is standard output
+      --files           with the print files
+      --pictures        with their pictures
+      --passphrase-file FILE
+                        encrypt secrets with the passphrase in this file (or variable
+                        PRINTERNIZER_BACKUP_PASSPHRASE); without one they are left out
+  restore FILE          take a backup: into the data directory, or the service that runs on it
+      --passphrase-file FILE
+      --without-secrets take it without its secrets
   inspect FILE          print what a print file says about itself
       --json            as JSON
   appliance WORD        parts of the SD card for a Raspberry Pi Zero; its units call them
@@ -35,7 +46,7 @@ Options:
   --config FILE         read this file instead of /etc/printernizer/printernizer.toml
   --data DIR            keep everything in this directory (self-test: try this directory)
   --listen ADDR         listen here, as 0.0.0.0:8080
-  --url URL             events, trace: the running service, as http://printernizer.local:8080
+  --url URL             events, trace, backup, restore: the running service, as http://printernizer.local:8080
                         (its password, if it wants one: variable PRINTERNIZER_WEB_PASSWORD)
   -h, --help            print this
 
@@ -55,6 +66,10 @@ pub enum Command {
     Events(EventsRequest),
     /// Print how an event came about.
     Trace(TraceRequest),
+    /// Make a backup.
+    Backup(BackupRequest),
+    /// Take a backup.
+    Restore(RestoreRequest),
     /// Print what a print file says about itself; the words after `inspect` are its own.
     Inspect(Vec<OsString>),
     /// Do a part of what the SD card needs beside the service; the words after `appliance` are its own.
@@ -163,6 +178,8 @@ struct Given {
     options: Options,
     url: Option<String>,
     after: Option<u64>,
+    output: Option<PathBuf>,
+    passphrase_file: Option<PathBuf>,
 }
 
 /// Words of a command at most: `config print` has two, `trace SEQ` too.
@@ -206,6 +223,17 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Usage
                 given.flag("--after")?;
                 given.after = Some(seq(&parser.value()?)?);
             }
+            Arg::Long("output") => {
+                given.flag("--output")?;
+                given.output = Some(PathBuf::from(parser.value()?));
+            }
+            Arg::Long("passphrase-file") => {
+                given.flag("--passphrase-file")?;
+                given.passphrase_file = Some(PathBuf::from(parser.value()?));
+            }
+            Arg::Long("files") => given.flag("--files")?,
+            Arg::Long("pictures") => given.flag("--pictures")?,
+            Arg::Long("without-secrets") => given.flag("--without-secrets")?,
             Arg::Long("follow") => given.flag("--follow")?,
             Arg::Long("json") => given.flag("--json")?,
             Arg::Value(word) if given.words.len() < WORDS_MAX => given.words.push(word),
@@ -262,6 +290,43 @@ impl Given {
                 Ok(Command::Trace(TraceRequest { options: given.options, url: given.url, seq, json }))
             }
             (Some("trace"), None) => Err(wrong("trace needs the number of an event: trace 17")),
+            (Some("backup"), None) => {
+                let allowed = [
+                    "--config",
+                    "--data",
+                    "--listen",
+                    "--url",
+                    "--output",
+                    "--files",
+                    "--pictures",
+                    "--passphrase-file",
+                ];
+                let given = self.only("backup", &allowed)?;
+                let (files, pictures) = (given.has("--files"), given.has("--pictures"));
+                Ok(Command::Backup(BackupRequest {
+                    options: given.options,
+                    url: given.url,
+                    output: given.output,
+                    files,
+                    pictures,
+                    passphrase_file: given.passphrase_file,
+                }))
+            }
+            (Some("restore"), Some(file)) => {
+                let file = PathBuf::from(file);
+                let allowed =
+                    ["--config", "--data", "--listen", "--url", "--passphrase-file", "--without-secrets"];
+                let given = self.only("restore", &allowed)?;
+                let without_secrets = given.has("--without-secrets");
+                Ok(Command::Restore(RestoreRequest {
+                    options: given.options,
+                    url: given.url,
+                    file,
+                    passphrase_file: given.passphrase_file,
+                    without_secrets,
+                }))
+            }
+            (Some("restore"), None) => Err(wrong("restore needs a file: restore printernizer.backup")),
             (Some("self-test"), None) => {
                 let given = self.only("self-test", &["--data"])?;
                 Ok(Command::SelfTest { data_dir: given.options.data.map(PathBuf::from) })
@@ -276,7 +341,10 @@ impl Given {
             }
             (Some("helper"), None) => Err(wrong("helper needs a second word: light or power")),
             (
-                Some("version" | "help" | "serve" | "check-config" | "config" | "events" | "self-test"),
+                Some(
+                    "version" | "help" | "serve" | "check-config" | "config" | "events" | "self-test"
+                    | "backup",
+                ),
                 Some(word),
             ) => Err(wrong(format!("unexpected word {:?}", word.to_string_lossy()))),
             _ => Err(wrong(format!("unknown command {:?}", first.to_string_lossy()))),

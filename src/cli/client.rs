@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::Value;
-use ureq::Agent;
-use ureq::http::HeaderValue;
+use ureq::http::{HeaderValue, Response};
+use ureq::{Agent, Body, SendBody};
 
 use super::Failure;
 use crate::base::logging::line::escape;
@@ -138,6 +138,68 @@ impl Client {
         Err(self.refused(status, retry_after_s, &text))
     }
 
+    /// The address of the service.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// `POST path` with JSON; the bytes of a good answer, as they come.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn post_for_bytes(&self, path: &str, json: &str) -> Result<impl Read + use<>, ClientError> {
+        let mut request =
+            self.agent.post(format!("{}{path}", self.base)).header("Content-Type", "application/json");
+        if let Some(value) = self.authorization()? {
+            request = request.header("Authorization", value);
+        }
+        let (status, retry_after_s, body) = self.answered(request.send(json))?;
+        self.good(status, retry_after_s, body)
+    }
+
+    /// `POST path` with `length` bytes from `body`, and a passphrase.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub fn post_bytes(
+        &self,
+        path: &str,
+        passphrase: Option<&str>,
+        mut body: impl Read,
+        length: u64,
+    ) -> Result<(), ClientError> {
+        let mut request = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .header("Content-Type", "application/octet-stream")
+            .header("Content-Length", length.to_string());
+        if let Some(value) = self.authorization()? {
+            request = request.header("Authorization", value);
+        }
+        if let Some(passphrase) = passphrase {
+            let encoded: String = passphrase
+                .bytes()
+                .map(|byte| match byte {
+                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+                    other => format!("%{other:02X}"),
+                })
+                .collect();
+            request = request.header("X-Passphrase", encoded);
+        }
+        let (status, retry_after_s, body) = self.answered(request.send(SendBody::from_reader(&mut body)))?;
+        self.good(status, retry_after_s, body).map(drop)
+    }
+
+    fn good<B: Read>(&self, status: u16, retry_after_s: Option<u64>, body: B) -> Result<B, ClientError> {
+        if status == 200 {
+            return Ok(body);
+        }
+        let mut text = String::new();
+        let _ = body.take(ANSWER_BYTES_MAX).read_to_string(&mut text);
+        Err(self.refused(status, retry_after_s, &text))
+    }
+
     fn open(
         &self,
         path: &str,
@@ -148,18 +210,30 @@ impl Client {
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last.to_string());
         }
-        if let Some(password) = &self.password {
-            let ascii = password.reveal().is_ascii();
-            let value = HeaderValue::from_str(&format!("Bearer {}", password.reveal()));
-            let Some(mut value) = value.ok().filter(|_| ascii) else {
-                // The client library sends no other header than an ASCII one.
-                let what = "this command can only send a password of ASCII characters";
-                return Err(ClientError::Refused(what.to_owned()));
-            };
-            value.set_sensitive(true);
+        if let Some(value) = self.authorization()? {
             request = request.header("Authorization", value);
         }
-        let answer = request.call().map_err(|error| {
+        self.answered(request.call())
+    }
+
+    fn authorization(&self) -> Result<Option<HeaderValue>, ClientError> {
+        let Some(password) = &self.password else { return Ok(None) };
+        let ascii = password.reveal().is_ascii();
+        let value = HeaderValue::from_str(&format!("Bearer {}", password.reveal()));
+        let Some(mut value) = value.ok().filter(|_| ascii) else {
+            // The client library sends no other header than an ASCII one.
+            let what = "this command can only send a password of ASCII characters";
+            return Err(ClientError::Refused(what.to_owned()));
+        };
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    fn answered(
+        &self,
+        answer: Result<Response<Body>, ureq::Error>,
+    ) -> Result<(u16, Option<u64>, impl Read + use<>), ClientError> {
+        let answer = answer.map_err(|error| {
             ClientError::Unreachable(format!(
                 "{} cannot be reached: {}. Is the service running? Another address can be given with --url",
                 self.base,

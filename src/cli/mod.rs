@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 mod args;
+pub mod backup;
 mod client;
 mod events;
 pub mod inspect;
@@ -34,6 +35,8 @@ pub fn run(command: &Command, environment: Vec<(OsString, OsString)>) -> Outcome
         }
         Command::Events(request) => events::run(request, environment),
         Command::Trace(request) => events::trace(request, environment),
+        Command::Backup(request) => backup::backup(request, environment),
+        Command::Restore(request) => backup::restore(request, environment),
         Command::SelfTest { data_dir } => self_test::run(data_dir.as_deref()),
         Command::Version => say(&format!("printernizer {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Help => say(USAGE),

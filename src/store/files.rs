@@ -17,7 +17,7 @@ use crate::base::clock::Clock;
 use crate::base::file::sync_parent;
 
 /// The records and the journal.
-pub(super) const MAIN: &str = "printernizer.redb";
+pub const MAIN: &str = "printernizer.redb";
 /// Where the copies live.
 pub(super) const BACKUP_DIR: &str = "backup";
 /// The newest copy.

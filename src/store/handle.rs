@@ -45,7 +45,7 @@ pub(super) enum Request {
 /// A handle to the store. Cloning gives another handle.
 #[derive(Clone, Debug)]
 pub struct Store {
-    env: Arc<Env>,
+    pub(super) env: Arc<Env>,
     requests: Sender<Request>,
 }
 

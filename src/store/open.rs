@@ -47,7 +47,7 @@ pub const JOB_JUMP: u64 = 1_000;
 pub const PRINTER_JUMP: u64 = 100;
 
 /// The format of the file as a whole: which tables there are and what their keys mean. Records have versions of their own.
-const FORMAT: u64 = 1;
+pub(super) const FORMAT: u64 = 1;
 
 /// How to open a store.
 pub struct StoreOptions {
@@ -435,4 +435,20 @@ fn prepare(database: &Database, counters: Counters, jump: bool) -> Result<(), re
     }
     file.commit()?;
     Ok(())
+}
+
+/// Readies records that come from elsewhere: their numbers jump ahead of what may have been announced since they were carried
+/// away.
+pub(super) fn prepare_after_jump(database: &Database) -> Result<(), String> {
+    let stands = read_position(database).map_err(|examined| match examined {
+        Examined::Newer(format) => format!("the records have format {format}"),
+        Examined::Broken(cause) => cause,
+    })?;
+    let counters = stands.position.counters;
+    let counters = Counters {
+        seq: counters.seq.saturating_add(SEQ_JUMP),
+        job: counters.job.saturating_add(JOB_JUMP),
+        printer: counters.printer.saturating_add(PRINTER_JUMP),
+    };
+    prepare(database, counters, true).map_err(|error| error.to_string())
 }

@@ -23,6 +23,7 @@ mod service;
 mod support;
 
 mod api;
+mod backup;
 mod contract;
 mod peers;
 mod printers;

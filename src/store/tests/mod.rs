@@ -60,7 +60,7 @@ pub(super) fn close(opened: OpenedStore) -> Result<(), StoreError> {
     smol::block_on(opened.thread.close(Duration::from_secs(5)))
 }
 
-pub(super) fn printer(id: PrinterId) -> Printer {
+pub(crate) fn printer(id: PrinterId) -> Printer {
     Printer {
         id,
         name: format!("Printer {id}"),

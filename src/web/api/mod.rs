@@ -23,6 +23,7 @@ mod materials;
 mod metrics;
 mod pictures;
 mod printers;
+mod restore;
 pub mod settings;
 pub mod snapshot;
 mod sync;
@@ -218,6 +219,12 @@ where
         .api(Method::Post, "/system/update", with(system::update))
         .needs(Access::Owner)
         .api(Method::Post, "/system/factory-reset", with(system::factory_reset))
+        .needs(Access::Owner)
+        .api(Method::Post, "/backup", with(elsewhere))
+        .needs(Access::Owner)
+        .api(Method::Get, "/restore", with(restore::progress))
+        .needs(Access::Owner)
+        .api(Method::Post, "/restore", with(elsewhere))
         .needs(Access::Owner)
         .api(Method::Get, "/login", with(login::state))
         .needs(Access::Open)

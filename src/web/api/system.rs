@@ -37,6 +37,9 @@ pub trait Machine: Send + Sync {
     /// # Errors
     /// Why it will not.
     fn factory_reset(&self) -> Result<(), PowerError>;
+
+    /// Ends the service so that it starts afresh, with what was put down for its next start.
+    fn start_afresh(&self);
 }
 
 /// Why the machine does not do what its owner wants.

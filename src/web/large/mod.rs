@@ -3,6 +3,7 @@
 //! A route is a line in [`Target::of`] and an arm in `serve`. Files are read and written by threads of their own, never on
 //! the executor; pieces of [`PIECE_BYTES`] go through bounded channels.
 
+mod backup;
 mod content;
 mod upload;
 
@@ -15,6 +16,7 @@ use crate::base::pool::{Limits, Pool};
 use crate::library::multipart::FORM_BYTES_MAX;
 use crate::model::{Checksum, FileId};
 
+pub use backup::manifest_view;
 pub use content::{FileAnswer, send};
 pub use upload::error_of;
 
@@ -26,6 +28,8 @@ pub struct Large {
     api: Arc<Api>,
     /// Threads that read files for clients; as many as the front lets through.
     readers: Pool,
+    /// The thread that makes a backup or takes one.
+    worker: Pool,
 }
 
 /// What is asked for.
@@ -37,6 +41,10 @@ enum Target {
     LibraryFile(Checksum),
     /// The bytes of a file.
     File(FileId),
+    /// A backup of everything.
+    Backup,
+    /// A backup to take.
+    Restore,
 }
 
 impl Target {
@@ -51,6 +59,8 @@ impl Target {
                 checksum.parse().ok().map(Target::LibraryFile)
             }
             [Some("files"), Some(id), Some("content"), None, _] if reads => id.parse().ok().map(Target::File),
+            [Some("backup"), None, ..] if head.verb == Verb::Post => Some(Target::Backup),
+            [Some("restore"), None, ..] if head.verb == Verb::Post => Some(Target::Restore),
             _ => None,
         }
     }
@@ -62,6 +72,7 @@ impl Target {
         match self {
             Target::Upload => Access::Change,
             Target::LibraryFile(_) | Target::File(_) => Access::Read,
+            Target::Backup | Target::Restore => Access::Owner,
         }
     }
 }
@@ -71,7 +82,8 @@ impl Large {
     #[must_use]
     pub fn new(api: Arc<Api>) -> Large {
         let limits = Limits { threads_max: super::front::LARGE_AT_ONCE, queue_max: 0, nice: 5 };
-        Large { api, readers: Pool::new("content", limits) }
+        let one = Limits { threads_max: 1, queue_max: 0, nice: 5 };
+        Large { api, readers: Pool::new("content", limits), worker: Pool::new("backup", one) }
     }
 }
 
@@ -80,6 +92,8 @@ impl LargeRoutes for Large {
         match Target::of(head)? {
             Target::Upload => Some(self.api.library.config().max_file_size.saturating_add(FORM_BYTES_MAX)),
             Target::LibraryFile(_) | Target::File(_) => Some(0),
+            Target::Backup => Some(backup::WISH_BYTES_MAX),
+            Target::Restore => Some(backup::RESTORE_BYTES_MAX),
         }
     }
 
@@ -92,6 +106,8 @@ impl LargeRoutes for Large {
                 content::library_file(&self.api.library, &self.readers, &mut exchange, checksum).await
             }
             Target::File(id) => content::kept_file(&self.api, &self.readers, &mut exchange, id).await,
+            Target::Backup => backup::make(&self.api, &self.worker, &mut exchange).await,
+            Target::Restore => backup::restore(&self.api, &self.worker, &mut exchange).await,
         }
     }
 }
