@@ -49,6 +49,9 @@ async function readme(name) {
   }
 }
 
+const FILE_STATES = ['downloaded', 'available', 'downloading', 'local', 'error', 'unavailable', 'deleted'];
+const NOT_FETCHED = ['auth', 'bad_name', 'cancelled', 'corrupt', 'interrupted', 'no_space', 'not_found', 'not_on_storage', 'printer_offline', 'refused', 'size_mismatch', 'stalled', 'too_large'];
+
 let step = '';
 async function walk(name, work) {
   step = name;
@@ -212,10 +215,22 @@ const WALK = {
     for (const lang of ['de-DE']) {
       const other = await open(browser, url, { width: 320, height: 640 }, { locale: lang });
       await live(other.page);
+      // Every state that a file can have, and every reason why one is not here, whatever the printers have got to.
+      await other.page.route(/\/api\/v1\/files\?/, async (route) => {
+        const answer = await route.fetch(), json = await answer.json(), [one] = json.files;
+        const made = [...FILE_STATES.map((state) => ({ status: state })), ...NOT_FETCHED.map((kind) => ({ status: 'error', checksum: null, error: { kind, message: kind } }))];
+        json.files = [...json.files, ...made.map((what, n) => ({ ...one, id: `made-${n}`, source: 'printer', error: null, ...what }))];
+        await route.fulfill({ response: answer, json });
+      });
       await sees('German', '#nav', 'Jobs');
       for (const hash of ['now', 'jobs', 'files', 'materials', 'settings', 'settings/printers/add']) {
         await visit(other.page, hash);
+        if (hash === 'files') await until('every state', async () => (await other.page.locator('.files > li').count()) > FILE_STATES.length + NOT_FETCHED.length);
         await fits(other.page, `${hash} German 320`);
+        // Machines have other fonts, and people set letters wider: https://www.w3.org/TR/WCAG21/#text-spacing.
+        await other.page.evaluate(() => { const sheet = new CSSStyleSheet(); sheet.replaceSync('*{letter-spacing:.12em!important;word-spacing:.16em!important;line-height:1.5!important}'); document.adoptedStyleSheets = [sheet]; });
+        await fits(other.page, `${hash} German 320, letters set wider`);
+        await other.page.evaluate(() => { document.adoptedStyleSheets = []; });
       }
       check((await other.page.locator('#nav').innerText()).includes('Drucke'), 'German words');
       await other.context.close();

@@ -114,7 +114,7 @@ export const live = (page) => page.waitForSelector('body.live');
 // Goes to a view and waits until it is there and has nothing more to load.
 export async function visit(page, hash) {
   await page.evaluate((to) => { location.hash = to; }, `#/${hash}`);
-  await until(`the view ${hash}`, () => page.evaluate(() => { const view = document.querySelector('#view > section'); return view && view.querySelector('#view-title') && ![...view.querySelectorAll('[role=status], div, p')].some((one) => one.childElementCount === 0 && ['Loading', 'Lädt'].includes(one.textContent)); }));
+  await until(`the view ${hash}`, () => page.evaluate((at) => { if (document.getElementById('view').dataset.at !== at) return false; const view = document.querySelector('#view > section'); return view && view.querySelector('#view-title') && ![...view.querySelectorAll('[role=status], div, p')].some((one) => one.childElementCount === 0 && ['Loading', 'Lädt'].includes(one.textContent)); }, `#/${hash}`));
 }
 
 // Faults that axe finds, the serious and critical ones.
@@ -134,7 +134,10 @@ export async function fits(page, where) {
   const found = await page.evaluate(() => {
     const out = [];
     const wide = document.documentElement.scrollWidth - innerWidth;
-    if (wide > 0) out.push(`the page is ${wide} px too wide`);
+    if (wide > 0) {
+      const far = [...document.querySelectorAll('body *')].filter((node) => node.checkVisibility() && node.getBoundingClientRect().right > innerWidth + 0.5);
+      out.push(`the page is ${wide} px too wide: ${far.slice(-3).map((node) => `${node.tagName}.${node.className} "${node.textContent.slice(0, 40)}"`).join('; ')}`);
+    }
     for (const node of document.querySelectorAll('.card .state, .card h3, .card .figure, .card .when, .tag, button, .button, nav a')) {
       if (!node.checkVisibility()) continue;
       const box = node.closest('.card, .list, .panel, nav, header, dialog, main')?.getBoundingClientRect(), range = document.createRange();

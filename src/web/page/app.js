@@ -65,6 +65,7 @@ async function enter(first = false) {
   }
   view = made;
   $('view').replaceChildren(view.node);
+  $('view').dataset.at = location.hash;
   draw();
   if (!first) { $('view-title')?.focus({ preventScroll: true }); scrollTo(0, 0); }
 }
