@@ -11,17 +11,10 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$root/scripts/lib.sh"
-target=${CARGO_TARGET_DIR:-$root/target}
-
-mkdir -p "$target"
-target=$(cd "$target" && pwd)
-place=$target/playwright
-# Two runs at once must not install into the same place.
-exec 9>"$target/.playwright.lock"
-flock --wait 300 9 || die "another run has been preparing $place for 5 minutes; end it or remove $place"
+claim_place playwright 5
 
 pin=$(sha256sum <"$root/tests/page/package-lock.json")
-if [ "$(cat "$place/.lock" 2>/dev/null)" = "$pin" ] && [ -e "$place/node_modules/playwright-core/package.json" ]; then
+if is_pinned "$pin" && [ -e "$place/node_modules/playwright-core/package.json" ]; then
   say "playwright-core is there already"
   exit 0
 fi
@@ -33,8 +26,6 @@ say "installing playwright-core and axe-core (some 5 MB from the npm registry)"
 cp "$root/tests/page/package.json" "$root/tests/page/package-lock.json" "$scratch"
 (cd "$scratch" && limited 300 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) \
   || die "cannot install from the npm registry, see above"
-printf '%s\n' "$pin" >"$scratch/.lock"
-rm -rf "$place"
-mv "$scratch" "$place"
+put_in_place "$scratch" "$pin"
 trap - EXIT
 say "playwright-core is installed in $place"

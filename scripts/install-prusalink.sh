@@ -13,30 +13,16 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$root/scripts/lib.sh"
 requirements=$root/tests/support/prusalink-requirements.txt
-target=${CARGO_TARGET_DIR:-$root/target}
-
-mkdir -p "$target"
-target=$(cd "$target" && pwd)
-place=$target/prusalink
-# Two runs at once must not install into the same place. The other one needs a minute at most.
-exec 9>"$target/.prusalink.lock"
-flock --wait 900 9 || die "another run has been preparing $place for 15 minutes; end it or remove $place"
+claim_place prusalink 15
 
 pin=$(sha256sum <"$requirements")
 works() { limited 120 "$1/bin/python" -c 'import prusa.link.const, magic, turbojpeg, prctl' >/dev/null; }
-if [ "$(cat "$place/.requirements" 2>/dev/null)" = "$pin" ] && works "$place" 2>/dev/null; then
+if is_pinned "$pin" && works "$place" 2>/dev/null; then
   say "PrusaLink is there already"
   exit 0
 fi
 
-python=
-for candidate in python3.11 python3; do
-  if [ "$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = 3.11 ]; then
-    python=$candidate
-    break
-  fi
-done
-[ -n "$python" ] || die "no Python 3.11, for which PrusaLink is pinned: apt-get install python3.11"
+python=$(python_311 PrusaLink)
 
 scratch=$(mktemp -d "$target/.prusalink.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
@@ -52,8 +38,6 @@ install() {
 install 300 "$scratch/builders.txt"
 install 900 "$requirements"
 works "$scratch/prusalink" || die "PrusaLink is installed and does not start: apt-get install libmagic1 libturbojpeg0"
-printf '%s\n' "$pin" >"$scratch/prusalink/.requirements"
-rm -rf "$place"
-mv "$scratch/prusalink" "$place"
+put_in_place "$scratch/prusalink" "$pin"
 works "$place" || die "PrusaLink does not work at $place"
 say "PrusaLink is installed in $place"

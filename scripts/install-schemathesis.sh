@@ -12,30 +12,16 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$root/scripts/lib.sh"
 requirements=$root/tests/support/schemathesis-requirements.txt
-target=${CARGO_TARGET_DIR:-$root/target}
-
-mkdir -p "$target"
-target=$(cd "$target" && pwd)
-place=$target/schemathesis
-# Two runs at once must not install into the same place. The other one needs a minute at most.
-exec 9>"$target/.schemathesis.lock"
-flock --wait 900 9 || die "another run has been preparing $place for 15 minutes; end it or remove $place"
+claim_place schemathesis 15
 
 pin=$(sha256sum <"$requirements")
 works() { limited 120 "$1/bin/python" -c 'import schemathesis' >/dev/null; }
-if [ "$(cat "$place/.requirements" 2>/dev/null)" = "$pin" ] && works "$place" 2>/dev/null; then
+if is_pinned "$pin" && works "$place" 2>/dev/null; then
   say "Schemathesis is there already"
   exit 0
 fi
 
-python=
-for candidate in python3.11 python3; do
-  if [ "$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = 3.11 ]; then
-    python=$candidate
-    break
-  fi
-done
-[ -n "$python" ] || die "no Python 3.11, for which Schemathesis is pinned: apt-get install python3.11"
+python=$(python_311 Schemathesis)
 
 scratch=$(mktemp -d "$target/.schemathesis.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
@@ -45,8 +31,6 @@ limited 600 "$scratch/schemathesis/bin/python" -m pip install --quiet --disable-
   --no-deps --only-binary :all: --root-user-action=ignore --requirement "$requirements" \
   || die "cannot install $requirements from the Python package index, see above"
 works "$scratch/schemathesis" || die "Schemathesis is installed and does not start"
-printf '%s\n' "$pin" >"$scratch/schemathesis/.requirements"
-rm -rf "$place"
-mv "$scratch/schemathesis" "$place"
+put_in_place "$scratch/schemathesis" "$pin"
 works "$place" || die "Schemathesis does not work at $place"
 say "Schemathesis is installed in $place"

@@ -47,3 +47,38 @@ limited() {
 # Turns an unexpected failure into one line with its place; `set -E` hands the trap to functions.
 set -E
 trap 'printf "%s: error: line %d failed: %s\n" "$(basename "$0")" "$LINENO" "${BASH_COMMAND//$'"'\\n'"'/ }" >&2' ERR
+
+# --- tools of the tests' own, installed below target -------------------------------------------------------------------
+
+# claim_place NAME MINUTES: sets `target` and `place` (target/NAME), and waits for another run that installs into the same
+# place: two at once would spoil it.
+claim_place() {
+  target=${CARGO_TARGET_DIR:-$root/target}
+  mkdir -p "$target"
+  target=$(cd "$target" && pwd)
+  place=$target/$1
+  exec 9>"$target/.$1.lock"
+  flock --wait "$(($2 * 60))" 9 || die "another run has been preparing $place for $2 minutes; end it or remove $place"
+}
+
+# is_pinned PIN: whether what is in `place` was installed from this very list.
+is_pinned() { [ "$(cat "$place/.pin" 2>/dev/null)" = "$1" ]; }
+
+# put_in_place DIRECTORY PIN: makes a whole installation the one that is used.
+put_in_place() {
+  printf '%s\n' "$2" >"$1/.pin"
+  rm -rf "$place"
+  mv "$1" "$place"
+}
+
+# python_311 NAME: prints the command of the Python that NAME is pinned for.
+python_311() {
+  local candidate
+  for candidate in python3.11 python3; do
+    if [ "$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = 3.11 ]; then
+      printf '%s\n' "$candidate"
+      return
+    fi
+  done
+  die "no Python 3.11, for which $1 is pinned: apt-get install python3.11"
+}

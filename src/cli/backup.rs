@@ -246,8 +246,9 @@ pub fn restore(request: &RestoreRequest, environment: Vec<(OsString, OsString)>)
     }
     let client = client(request.url.as_deref(), &loaded, &environment)?;
     let progress: Value = serde_json::from_str(&client.get("/api/v1/restore")?).unwrap_or_default();
-    let goes_on = progress["state"] == "receiving" && progress["backup"]["id"] == manifest.id.as_str();
-    let offset = progress["offset"].as_u64().filter(|_| goes_on).unwrap_or(0);
+    let text = |pointer: &str| progress.pointer(pointer).and_then(Value::as_str);
+    let goes_on = text("/state") == Some("receiving") && text("/backup/id") == Some(manifest.id.as_str());
+    let offset = progress.pointer("/offset").and_then(Value::as_u64).filter(|_| goes_on).unwrap_or(0);
     file.seek(SeekFrom::Start(offset)).map_err(cannot)?;
     let length = file.metadata().map_err(cannot)?.len().saturating_sub(offset);
     let path = format!("/api/v1/restore?offset={offset}&without_secrets={}", request.without_secrets);

@@ -5,15 +5,17 @@
 //! default multicast route; an IPv6 address that comes back is used unless it is link-local, because the interface it
 //! belongs to would have to be guessed. Nothing is announced, cached or browsed here.
 //!
-//! Bounds: [`ROUNDS`] rounds of [`ROUND`], [`PACKETS_MAX`] answers looked at, packets of [`PACKET_BYTES_MAX`] bytes.
+//! Bounds: [`ROUNDS`] rounds of [`ROUND`], [`PACKETS_MAX`] answers looked at, packets of [`PACKET_BYTES_MAX`] bytes,
+//! read in [`crate::net::dns`].
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use smol::net::UdpSocket;
 
 use crate::base::clock::{Clock, within};
+use crate::net::dns::{A, AAAA, Data, Name, PACKET_BYTES_MAX, Packet, Question};
 
 /// Where multicast DNS listens.
 pub(super) const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251)), 5353);
@@ -27,22 +29,6 @@ const ROUND: Duration = Duration::from_secs(1);
 /// Packets looked at in all, right or wrong. The network may be full of other answers, or of somebody's rubbish.
 const PACKETS_MAX: usize = 64;
 
-/// Longest packet looked at, in bytes: one Ethernet frame.
-const PACKET_BYTES_MAX: usize = 1500;
-
-/// Questions and records of one packet that are looked at.
-const RECORDS_MAX: u32 = 64;
-
-/// Longest name inside a packet, in bytes (RFC 1035).
-const NAME_BYTES_MAX: usize = 255;
-
-const HEADER_BYTES: usize = 12;
-const TYPE_A: u16 = 1;
-const TYPE_AAAA: u16 = 28;
-const CLASS_IN: u16 = 1;
-/// In an answer the top bit of the class asks caches to forget older records.
-const CLASS_MASK: u16 = 0x7fff;
-
 /// Asks for `name` and waits for the first usable answer; [`None`] if nobody gave one.
 ///
 /// The first round asks for IPv4 alone, so that a peer with both is reached by the address that is preferred.
@@ -50,15 +36,19 @@ const CLASS_MASK: u16 = 0x7fff;
 /// # Errors
 /// If there is no socket or no way to the group.
 pub(super) async fn ask(clock: &Clock, group: SocketAddr, name: &str) -> io::Result<Option<IpAddr>> {
+    // The caller has checked the labels; a name that cannot be asked for is nobody's.
+    let Some(name) = Name::new(name.split('.')) else {
+        return Ok(None);
+    };
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     let id = fastrand::u16(1..);
     let mut packets_left = PACKETS_MAX;
     for round in 0..ROUNDS {
-        let kinds: &[u16] = if round == 0 { &[TYPE_A] } else { &[TYPE_A, TYPE_AAAA] };
+        let kinds: &[u16] = if round == 0 { &[A] } else { &[A, AAAA] };
         for kind in kinds {
-            socket.send_to(&question(id, name, *kind), group).await?;
+            socket.send_to(&question(id, &name, *kind).bytes(), group).await?;
         }
-        let answered = within(clock, ROUND, listen(&socket, id, name, &mut packets_left)).await;
+        let answered = within(clock, ROUND, listen(&socket, id, &name, &mut packets_left)).await;
         match answered {
             Some(Ok(Some(address))) => return Ok(Some(address)),
             // Too much rubbish to go on.
@@ -74,10 +64,10 @@ pub(super) async fn ask(clock: &Clock, group: SocketAddr, name: &str) -> io::Res
 async fn listen(
     socket: &UdpSocket,
     id: u16,
-    name: &str,
+    name: &Name,
     packets_left: &mut usize,
 ) -> io::Result<Option<IpAddr>> {
-    let mut buffer = [0; PACKET_BYTES_MAX];
+    let mut buffer = vec![0; PACKET_BYTES_MAX]; // not in the task, which is as large as its largest wait
     while *packets_left > 0 {
         let (length, _from) = socket.recv_from(&mut buffer).await?;
         *packets_left -= 1;
@@ -89,57 +79,26 @@ async fn listen(
     Ok(None)
 }
 
-/// A packet with one question. `name` has labels of 1 to 63 bytes, which the caller has checked.
-fn question(id: u16, name: &str, kind: u16) -> Vec<u8> {
-    let mut packet = Vec::with_capacity(HEADER_BYTES + name.len() + 6);
-    packet.extend(id.to_be_bytes());
-    packet.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0]); // a query; one question
-    for label in name.split('.') {
-        packet.push(u8::try_from(label.len()).unwrap_or(0));
-        packet.extend(label.as_bytes());
-    }
-    packet.push(0);
-    packet.extend(kind.to_be_bytes());
-    packet.extend(CLASS_IN.to_be_bytes());
-    packet
+/// A packet with one question.
+fn question(id: u16, name: &Name, kind: u16) -> Packet {
+    let question = Question { name: name.clone(), kind, is_unicast: false };
+    Packet { id, questions: vec![question], ..Packet::default() }
 }
 
 /// The address that `packet` gives for `name`, if it answers question `id`. IPv4 before IPv6.
-fn answer(packet: &[u8], id: u16, name: &str) -> Option<IpAddr> {
-    let mut reader = Reader { packet, at: 0 };
-    let (their_id, flags) = (reader.u16()?, reader.u16()?);
-    // An answer (top bit) to a plain query (operation 0) without an error (low bits).
-    if their_id != id || flags & 0xf80f != 0x8000 {
-        return None;
-    }
-    let questions = u32::from(reader.u16()?);
-    let records = u32::from(reader.u16()?) + u32::from(reader.u16()?) + u32::from(reader.u16()?);
-    if questions > RECORDS_MAX || records > RECORDS_MAX {
-        return None;
-    }
-    for _ in 0..questions {
-        reader.name(name)?;
-        reader.take(4)?; // type and class
-    }
+fn answer(packet: &[u8], id: u16, name: &Name) -> Option<IpAddr> {
+    let packet = Packet::parse(packet).filter(|packet| packet.is_response && packet.id == id)?;
+    // A record without time to live is being taken back.
+    let ours = packet.records().filter(|record| record.name == *name && record.ttl_s > 0);
     let mut v6 = None;
-    for _ in 0..records {
-        let ours = reader.name(name)?;
-        let (kind, class) = (reader.u16()?, reader.u16()? & CLASS_MASK);
-        let lives = reader.take(4)? != [0; 4]; // a record without time to live is being taken back
-        let length = usize::from(reader.u16()?);
-        let data = reader.take(length)?;
-        if !ours || class != CLASS_IN || !lives {
-            continue;
-        }
-        match kind {
-            TYPE_A => {
-                let address = Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?);
+    for record in ours {
+        match record.data {
+            Data::A(address) => {
                 if !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast() {
                     return Some(IpAddr::V4(address));
                 }
             }
-            TYPE_AAAA => {
-                let address = Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?);
+            Data::Aaaa(address) => {
                 if !address.is_unspecified() && !address.is_multicast() && !address.is_unicast_link_local() {
                     v6.get_or_insert(IpAddr::V6(address));
                 }
@@ -150,72 +109,27 @@ fn answer(packet: &[u8], id: u16, name: &str) -> Option<IpAddr> {
     v6
 }
 
-/// Reads a packet from front to back. Anything that does not fit is [`None`].
-struct Reader<'a> {
-    packet: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let end = self.at.checked_add(length)?;
-        let bytes = self.packet.get(self.at..end)?;
-        self.at = end;
-        Some(bytes)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.take(2)?.try_into().ok().map(u16::from_be_bytes)
-    }
-
-    /// Passes a name and tells whether it is `wanted`, whatever the case. A pointer must lead before everything read of the
-    /// name so far, so the walk ends.
-    fn name(&mut self, wanted: &str) -> Option<bool> {
-        let mut wanted = wanted.split('.');
-        let mut same = true;
-        let (mut at, mut lowest, mut bytes, mut after) = (self.at, self.at, 0_usize, None);
-        loop {
-            let length = *self.packet.get(at)?;
-            match length {
-                0 => {
-                    self.at = after.unwrap_or(at + 1);
-                    return Some(same && wanted.next().is_none());
-                }
-                1..=63 => {
-                    let end = at + 1 + usize::from(length);
-                    let label = self.packet.get(at + 1..end)?;
-                    bytes += 1 + label.len();
-                    if bytes > NAME_BYTES_MAX {
-                        return None;
-                    }
-                    same &= wanted.next().is_some_and(|wanted| wanted.as_bytes().eq_ignore_ascii_case(label));
-                    at = end;
-                }
-                0xc0..=0xff => {
-                    let low = *self.packet.get(at + 1)?;
-                    let target = usize::from(u16::from_be_bytes([length & 0x3f, low]));
-                    if target >= lowest {
-                        return None;
-                    }
-                    lowest = target;
-                    after.get_or_insert(at + 2);
-                    at = target;
-                }
-                _ => return None,
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
     use crate::base::clock::RELEASE_FLOOR;
 
     const NAME: &str = "peer-7.local";
+    const TYPE_A: u16 = A;
+    const TYPE_AAAA: u16 = AAAA;
     const ID: u16 = 0x1234;
     const V4: [u8; 4] = [192, 168, 7, 9];
     const V6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+
+    fn question(id: u16, name: &str, kind: u16) -> Vec<u8> {
+        super::question(id, &Name::new(name.split('.')).unwrap(), kind).bytes()
+    }
+
+    fn answer(packet: &[u8], id: u16, name: &str) -> Option<IpAddr> {
+        super::answer(packet, id, &Name::new(name.split('.')).unwrap())
+    }
 
     fn labels(name: &str) -> Vec<u8> {
         let body = name.split('.').flat_map(|l| [&[u8::try_from(l.len()).unwrap()], l.as_bytes()].concat());
