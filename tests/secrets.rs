@@ -37,6 +37,8 @@ const MARK: &str = "xSeCrEtx";
 const CONFIGURED: &str = "xSeCrEtx configured";
 const SET: &str = "xSeCrEtx set by hand";
 const GUESSED: &str = "xSeCrEtx set by hanD";
+/// What a backup's secrets are encrypted with.
+const PHRASE: &str = "phrase-that-only-the-owner-knows-31";
 const CODE: &str = "xSeCrEtx";
 const WRONG_CODE: &str = "xSeCrEtx-no";
 const PRUSA: &str = "xSeCrEtxPrusa";
@@ -348,6 +350,14 @@ fn no_secret_leaves_the_service() {
     );
     let (status, bundle) = program.ask("GET", "/system/support-bundle", &[&cookie], None).unwrap();
     assert!(status == 200 && bundle.contains("\"events\":[{") && bundle.contains("\"log\":[{"), "{bundle}");
+    for (name, wish, secrets) in [
+        ("a backup", json!({"files": true, "pictures": true}), "X-Backup-Secrets: left-out"),
+        ("a backup under a passphrase", json!({"passphrase": PHRASE}), "X-Backup-Secrets: encrypted"),
+    ] {
+        let (status, backup) = program.ask("POST", "/backup", &[&cookie], Some(&wish)).unwrap();
+        assert!(status == 200 && backup.contains(secrets) && backup.contains("Cube"), "{name}: {status}");
+        out.keep(name, backup);
+    }
     let (_, lines) = program.ask("GET", "/system/logs?limit=500", &[&cookie], None).unwrap();
     assert!(
         lines.contains("\"level\":\"debug\"") || lines.contains("\"level\":\"trace\""),
@@ -384,7 +394,7 @@ fn no_secret_leaves_the_service() {
         assert!(log.contains(part), "the log is listened to: {part}");
     }
     out.keep("the log", log);
-    out.search(&[&first, &session, &token, "argon2id$"]);
+    out.search(&[&first, &session, &token, "argon2id$", PHRASE]);
 
     // What the guard keeps on the card: hashes only. (The printers' codes are there: the service has to show them.)
     let mut kept = 0;
