@@ -93,15 +93,15 @@ fn answer(packet: &[u8], id: u16, name: &Name) -> Option<IpAddr> {
     let mut v6 = None;
     for record in ours {
         match record.data {
-            Data::A(address) => {
-                if !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast() {
-                    return Some(IpAddr::V4(address));
-                }
+            Data::A(v4) if !v4.is_unspecified() && !v4.is_multicast() && !v4.is_broadcast() => {
+                return Some(IpAddr::V4(v4));
             }
-            Data::Aaaa(address) => {
-                if !address.is_unspecified() && !address.is_multicast() && !address.is_unicast_link_local() {
-                    v6.get_or_insert(IpAddr::V6(address));
-                }
+            Data::Aaaa(address)
+                if !address.is_unspecified()
+                    && !address.is_multicast()
+                    && !address.is_unicast_link_local() =>
+            {
+                v6.get_or_insert(IpAddr::V6(address));
             }
             _ => {}
         }
@@ -111,8 +111,6 @@ fn answer(packet: &[u8], id: u16, name: &Name) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
-
     use super::*;
     use crate::base::clock::RELEASE_FLOOR;
 
