@@ -22,7 +22,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         assert!(!name.is_empty() && !value.contains(['\r', '\n', '\0']), "{name:?}: {value:?}");
     }
     assert!(head.target.starts_with('/') && head.target.bytes().all(|byte| (0x21..0x7f).contains(&byte)));
-    if let Err(error) = guard::check(&head, &["printernizer".to_owned()]) {
+    if let Err(error) = guard::check(&head, &["printernizer".to_owned()], Some("printernizer-2.local")) {
         sound(&error);
     }
     let (path, query) = split_target(&head.target);
