@@ -47,12 +47,15 @@ fn a_snapshot_comes_first_and_then_what_follows() {
     let id = service.watch(&printer);
     begin(&printer, plan("Cube", Source::Cloud));
     service.until(&id, "it prints", |view| view["status"] == "printing");
+    let before = service.newest();
     let listener = Listener::open(service.address, "", &[]);
     let snapshot = listener.first("the snapshot", |_| true);
     assert_eq!((snapshot.name.as_str(), snapshot.id), ("snapshot", None));
     let all = &snapshot.json;
     has_fields(all, &["printers", "jobs", "downloads", "seq", "build", "started_at", "auth", "warnings"]);
-    assert_eq!(all["seq"], service.newest());
+    // The print's file is being looked for meanwhile, which makes events too.
+    let seq = all["seq"].as_u64().unwrap();
+    assert!((before..=service.newest()).contains(&seq), "{before} {seq}");
     has_fields(&all["printers"][0], &PRINTER_FIELDS);
     has_fields(&all["printers"][0], &["name", "type"]);
     assert_eq!(
@@ -65,7 +68,6 @@ fn a_snapshot_comes_first_and_then_what_follows() {
     let newest = service.log.first("the end", |seen| seen.name == "job_completed").id.unwrap();
     listener.reaches(newest);
     let heard: Vec<_> = listener.durable().into_iter().filter(|seen| seen.id <= Some(newest)).collect();
-    let seq = all["seq"].as_u64().unwrap();
     let told: Vec<Seen> = service
         .log
         .durable()
