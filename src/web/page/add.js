@@ -25,18 +25,24 @@ export default function add({ store, go }) {
       h('section', { class: 'panel', 'aria-labelledby': 'where' }, h('h3', { id: 'where' }, t('Where the codes stand')), GUIDES.map((one) => h('details', {}, h('summary', {}, t(`guide.${one}.name`)), h('ol', { class: 'guide' }, t(`guide.${one}`).split(' / ').map((step) => h('li', {}, step))))))));
   let left = false;
 
+  // A short look, and a long one: some printers call every ten seconds only.
   async function search() {
     look.disabled = true;
     set(looked, t('Looking for printers'));
-    const answer = await get('/printers/discover');
+    if (await listen('', true) && !left) await listen('?timeout=10', false);
     look.disabled = false;
-    if (left) return;
-    if (!answer.ok) { set(looked, absent(answer) ? t('This version cannot look for printers. Enter the data by hand.') : answer.message); show(look, !absent(answer)); return; }
+  }
+  // Answers whether looking on makes sense.
+  async function listen(how, more) {
+    const answer = await get(`/printers/discover${how}`);
+    if (left) return false;
+    if (!answer.ok) { set(looked, absent(answer) ? t('This version cannot look for printers. Enter the data by hand.') : answer.message); show(look, !absent(answer)); return false; }
     const all = list(answer.json?.discovered ?? answer.json?.printers).map(object);
     const fresh = all.filter((one) => !one.already_added);
-    const hindered = list(answer.json?.errors).map((one) => said('discovery', object(one).kind, object(one).message));
-    set(looked, hindered.length && !fresh.length ? hindered.join(' ') : fresh.length ? t('These answered. Choose one, or enter the data by hand.') : all.length ? t('All that answered are in the list already.') : t('None found. Is it on and in the same network? It can also be entered by hand.'));
+    const hindered = [...new Set(list(answer.json?.errors).map((one) => said('discovery', object(one).kind, object(one).message)))];
+    set(looked, more && !hindered.length && !fresh.length ? t('Looking for printers') : hindered.length && !fresh.length ? hindered.join(' ') : fresh.length ? t('These answered. Choose one, or enter the data by hand.') : all.length ? t('All that answered are in the list already.') : t('None found. Is it on and in the same network? It can also be entered by hand.'));
     rebuild(found, fresh, () => fresh.map((one) => button([h('span', {}, h('b', {}, text(one.name) ?? text(one.hostname) ?? text(one.model) ?? text(one.ip_address) ?? text(one.ip) ?? '?'), h('br'), h('small', {}, [one.model, one.ip_address ?? one.ip, one.serial_number ?? one.serial].filter(Boolean).join(' · '))), t('Choose')], () => fill(one))));
+    return !hindered.length;
   }
   search();
   return { title: t('Add a printer'), node, gone() { left = true; } };
@@ -59,7 +65,7 @@ export function printerForm(known, done) {
   const bambuPorts = h('div', { class: 'grid2' }, port('mqtt_port', t('MQTT port'), 8883), port('ftps_port', t('FTPS port'), 990)), linkPorts = h('div', {}, port('http_port', t('HTTP port'), 80));
   const steps = h('ol', { class: 'steps' }), result = h('p', { role: 'alert' }), send = h('button', {}, known ? t('Save') : t('Add printer')), test = button(t('Test the connection'), tryIt);
   const form = h('form', { novalidate: true },
-    h('fieldset', {}, h('legend', { class: 'seen' }, t('Kind')), h('div', { class: 'tabs' }, kind('bambu_lab', 'Bambu Lab'), kind('prusa_link', 'Prusa (PrusaLink)'))),
+    h('fieldset', {}, h('legend', { class: 'seen' }, t('Kind')), h('div', { class: 'tabs' }, kind('bambu_lab', 'Bambu Lab'), kind('prusa_link', 'Prusa'))),
     field(t('Name'), input('name', { maxlength: '64', value: known?.name ?? '', required: true })),
     field(t('Address'), input('ip_address', { maxlength: '253', value: way.ip_address ?? '', required: true, inputmode: 'url' }), t('where.ip_address')),
     bambu, link,

@@ -1,5 +1,5 @@
 // The page: language, stream, header, views. Everything that is not needed at once comes when it is asked for.
-import { choose, locale, speak, t } from './i18n.js';
+import { choose, learn, locale, speak, t } from './i18n.js';
 import { clock, duration, seconds } from './format.js';
 import { $, h, icon, mark, safely, set, show } from './dom.js';
 import { get, onLogin, request } from './api.js';
@@ -18,6 +18,12 @@ const NEWS_MS = 10 * 60_000, TICK_MS = 5000;
 const { language, tag } = choose([stored('language'), ...navigator.languages].filter(Boolean));
 speak((await (language === 'de' ? import('./de.js') : import('./en.js'))).default, tag);
 document.documentElement.lang = language;
+// The other words of the language, part by part; one that could not be had is asked for again the next time.
+const learnt = new Map();
+function words(part) {
+  if (!learnt.has(part)) learnt.set(part, import(`./${language}-${part}.js`).then((table) => learn(table.default), (error) => { learnt.delete(part); throw error; }));
+  return learnt.get(part);
+}
 if (stored('theme')) document.documentElement.dataset.theme = stored('theme');
 body.classList.toggle('kiosk', kiosk);
 
@@ -30,6 +36,8 @@ const VIEWS = {
   library: () => import('./library.js'), entry: () => import('./entry.js'), materials: () => import('./materials.js'), events: () => import('./events.js'),
   trace: () => import('./trace.js'), settings: () => import('./settings.js'), add: () => import('./add.js'), printer: () => import('./printer.js'), more: () => import('./more.js'),
 };
+// What each view says beyond the first one.
+const PARTS = { now: [], add: ['add'], printer: ['add', 'more'] };
 const NAV = [['now', 'printing'], ['jobs', 'jobs'], ['files', 'file'], ['materials', 'spool'], ['library', 'library'], ['events', 'events'], ['settings', 'settings'], ['more', 'connecting']];
 
 // The address after the # names a view and what it is about.
@@ -54,7 +62,7 @@ async function enter(first = false) {
   for (const a of document.querySelectorAll('nav a')) mark(a, 'aria-current', a.dataset.nav === where.nav ? 'page' : null);
   let made;
   try {
-    const module = await VIEWS[where.view]();
+    const [module] = await Promise.all([VIEWS[where.view](), ...(PARTS[where.view] ?? ['more']).map(words)]);
     if (mine !== turn) return;
     view?.gone?.();
     made = module.default({ store, id: where.id, go, kiosk, draw, link, logout });
@@ -76,18 +84,20 @@ function hear(name, text) {
   let json;
   try { json = JSON.parse(text); } catch { return; }
   const before = look.summary(store, Date.now());
-  const looks = name === 'printer_status_update' ? words(json) : null;
+  const looks = name === 'printer_status_update' ? looksLike(json) : null;
   const e = model.reduce(store, name, json, Date.now());
   if (!e) return;
   if (name === 'snapshot') { recall(); whoAmI(); if (!before) loadSpools(); }
-  safely(() => announce(e, looks, json));
+  const tell = () => safely(() => announce(e, looks, json));
+  // What printers complain of, and the steps of their preparations, have words of their own, which few need at once.
+  if (!learnt.has('printer') && model.speaks(store)) words('printer').then(draw, () => {}).then(tell); else tell();
   safely(() => view?.event?.(name, e));
   draw();
 }
-function words(json) { const p = store.printers.get(model.unwrap('', json).data.printer_id); return p ? look.look(p, Date.now()).words : null; }
+function looksLike(json) { const p = store.printers.get(model.unwrap('', json).data.printer_id); return p ? look.look(p, Date.now()).words : null; }
 
 function announce(e, before, json) {
-  const p = store.printers.get(e.data.printer_id), after = before === null ? null : words(json);
+  const p = store.printers.get(e.data.printer_id), after = before === null ? null : looksLike(json);
   if (before && after && before !== after && p) say(`${p.name}: ${after}`);
   const age = e.at === null ? 0 : Date.now() + (store.skew ?? 0) - e.at;
   const item = age < NEWS_MS ? look.news(store, e) : null;
@@ -105,9 +115,10 @@ async function recall() {
 }
 
 // Whether this browser may change things, where that needs the password.
-async function whoAmI() {
-  if (store.auth === 'open') return;
+async function whoAmI(anew = false) {
+  if (store.auth === 'open' && !anew) return;
   const answer = await get('/login');
+  store.auth = answer.json?.mode ?? store.auth;
   store.loggedIn = answer.json?.authenticated === true;
   draw();
 }
@@ -184,8 +195,12 @@ async function logout() {
   way.retry();
   draw();
 }
-onLogin(askPassword);
-addEventListener('login', () => { store.loggedIn = true; if (link.state === 'locked') way.retry(); draw(); });
+onLogin(async (isUnset) => {
+  if (!isUnset) return askPassword();
+  const [module] = await Promise.all([import('./password.js'), words('more')]);
+  return module.firstPassword();
+});
+addEventListener('login', () => { store.loggedIn = true; whoAmI(true); if (link.state === 'locked') way.retry(); draw(); });
 
 // --- the start ----------------------------------------------------------------------------------
 for (const node of document.querySelectorAll('[data-t]')) node.textContent = t(node.dataset.t);

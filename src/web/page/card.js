@@ -45,7 +45,7 @@ export function card(store) {
       if (ghost.url !== back) { ghost.url = back; ghost.style.setProperty('background-image', back ? `url("${back.replace(/["\\]/g, '')}")` : 'none'); }
     },
     (p, l, now) => fetch(store, p, now),
-    (p) => { rebuild(errors, p.errors, () => p.errors.map((e) => h('li', {}, `${e.message ?? said('error', e.kind)}${e.code ? ` (${e.code})` : ''}`))); show(errors, p.errors.length); },
+    (p) => { rebuild(errors, p.errors.map((e) => [look.fault(e), e.code]), () => p.errors.map((e) => h('li', {}, look.fault(e), e.code ? h('small', {}, ` ${e.code}`) : ''))); show(errors, p.errors.length); },
     (p) => { const kind = p.connection?.status === 'error' ? p.connection.kind : null; rebuild(fix, kind, () => cure(p, kind, result)); show(fix, fix.childElementCount); },
     (p) => { const f = look.facts(p); rebuild(facts, f, () => f.map(([label, value, on]) => term(label, on ? h('b', {}, value, h('span', { class: 'seen' }, t('in use'))) : value))); show(facts, f.length); },
     (p) => { const all = p.filaments.map((f) => look.slot(store, f)); rebuild(slots, all, () => all.map(slot)); show(slots, all.length); },

@@ -25,38 +25,39 @@ export const moment = (ms) => maker(Intl.DateTimeFormat, { dateStyle: 'medium', 
 // A day without a time, as statistics name it: it is the same day in every zone.
 export const day = (text) => maker(Intl.DateTimeFormat, { day: 'numeric', month: 'short', timeZone: 'UTC' }).format(new Date(`${text}T00:00:00Z`));
 
+// A number and its unit stay on one line: the blanks here do not break.
 // Rounded up; the same short units in every language.
 export function duration(s) {
   const m = Math.ceil(s / 60);
   if (s < 60) return t('less than a minute');
-  if (m < 60) return `${m} min`;
+  if (m < 60) return `${m}\u00a0min`;
   const h = Math.floor(m / 60);
-  if (h < 24) return m % 60 ? `${h} h ${m % 60} min` : `${h} h`;
-  return h % 24 ? `${Math.floor(h / 24)} d ${h % 24} h` : `${Math.floor(h / 24)} d`;
+  if (h < 24) return m % 60 ? `${h}\u00a0h ${m % 60}\u00a0min` : `${h}\u00a0h`;
+  return h % 24 ? `${Math.floor(h / 24)}\u00a0d ${h % 24}\u00a0h` : `${Math.floor(h / 24)}\u00a0d`;
 }
 
 // Short spans of a trace: "20 ms", "1.6 s", "41 s", "2 h 5 min".
 export function span(ms) {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 10_000) return `${number(ms / 1000, 1)} s`;
-  if (ms < 90_000) return `${Math.round(ms / 1000)} s`;
+  if (ms < 1000) return `${Math.round(ms)}\u00a0ms`;
+  if (ms < 10_000) return `${number(ms / 1000, 1)}\u00a0s`;
+  if (ms < 90_000) return `${Math.round(ms / 1000)}\u00a0s`;
   return duration(ms / 1000);
 }
 
 export function bytes(n) {
-  if (n < 1000) return `${n} B`;
+  if (n < 1000) return `${n}\u00a0B`;
   const [value, unit] = n < 1e6 ? [n / 1e3, 'kB'] : n < 1e9 ? [n / 1e6, 'MB'] : [n / 1e9, 'GB'];
-  return `${number(value, value < 10 ? 1 : 0)} ${unit}`;
+  return `${number(value, value < 10 ? 1 : 0)}\u00a0${unit}`;
 }
 
 export function grams(g) {
-  if (g >= 1000) return `${number(g / 1000, 2)} kg`;
-  return `${number(g, g < 10 ? 1 : 0)} g`;
+  if (g >= 1000) return `${number(g / 1000, 2)}\u00a0kg`;
+  return `${number(g, g < 10 ? 1 : 0)}\u00a0g`;
 }
 
 export function degrees(current, target) {
   const known = (x) => typeof x === 'number' && Number.isFinite(x);
   if (!known(current) && !known(target)) return null;
   const now = known(current) ? Math.round(current) : '?';
-  return known(target) && target > 0 ? `${now}→${Math.round(target)} °C` : `${now} °C`;
+  return known(target) && target > 0 ? `${now}→${Math.round(target)}\u00a0°C` : `${now}\u00a0°C`;
 }

@@ -19,6 +19,9 @@ export function speak(table, tag) {
   try { rules = new Intl.PluralRules(tag); locale = tag; } catch { rules = new Intl.PluralRules('en'); locale = 'en'; }
 }
 
+// Words that come later, with the views that need them.
+export function learn(table) { words = { ...words, ...table }; }
+
 export const has = (key) => Object.hasOwn(words, key);
 
 export function t(key, values) {

@@ -39,7 +39,7 @@ export default function job({ store, id, go }) {
     mark(state, 'class', `tag c-${jobColor(status)}`);
     rebuild(state, [status, part], () => [icon(jobIcon(status)), jobWords({ status }) + (part === null ? '' : ` ${part} %`)]);
     const show = (x) => (time(x) === null ? null : moment(time(x)));
-    const pairs = [[t('Printer'), store.printers.get(j.printer_id)?.name ?? j.printer_name], [t('File'), j.filename], [t('Plate'), j.plate],
+    const pairs = [[t('Printer'), store.printers.get(j.printer_id)?.name ?? j.printer_name], [t('File'), j.filename?.split('/').pop()], [t('Plate'), j.plate],
       [t('Started'), show(j.started_at)], [t('Ended'), show(j.completed_at)], [t('Duration'), j.duration_s === null ? null : duration(j.duration_s)],
       [t('Filament'), j.material_used_g === null ? null : grams(j.material_used_g)], [t('Error'), j.error]].filter(([, value]) => value !== null && value !== undefined && value !== '');
     rebuild(facts, pairs, () => pairs.map(([label, value]) => term(label, String(value))));

@@ -29,7 +29,7 @@ export default function jobs({ store }) {
   const stats = h('details', { class: 'panel', hidden: true, open: matchMedia('(min-width: 900px)').matches }, h('summary', {}, t('Statistics')), sums, charts);
   const node = h('section', { 'aria-labelledby': 'view-title' },
     h('div', { class: 'head' }, h('h2', { id: 'view-title', tabindex: '-1' }, t('nav.jobs')), csv), stats,
-    filters([field(t('End'), status), field(t('Printer'), printer), field(t('From'), from), field(t('To'), to)], changed),
+    filters([field(t('State'), status), field(t('Printer'), printer), field(t('From'), from), field(t('To'), to)], changed),
     rows, pages.foot);
 
   async function readFigures() {

@@ -222,6 +222,9 @@ function job(store, d, name, at) {
   if (store.jobs.size > JOBS_MAX) store.jobs.delete(jobs(store).at(-1).id);
 }
 
+// Whether a printer says something that needs more words than its state: a step of its preparation, or an error.
+export const speaks = (store) => [...store.printers.values()].some((p) => p.stage || p.errors.length);
+
 export const over = (j) => j.status === 'completed' || j.status === 'failed' || j.status === 'cancelled' || Boolean(j.status === 'unknown' && j.ended);
 // Running ones first, then the newest.
 export function jobs(store) {
