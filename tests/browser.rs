@@ -82,6 +82,8 @@ fn people_can_use_the_page() {
     let setup = json!({
         "page": format!("http://{DEVICE}:8080"), "house": HOUSE, "control": format!("http://{}", control.addr()),
         "printers": about, "tools": tools, "out": place,
+        // Where the product is installed it would really switch this machine off.
+        "power": Path::new("/").join(board::helper::POWER_SOCKET).exists(),
     });
     let output = place.join("walk.log");
     let log = File::create(&output).unwrap();

@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import * as care from './care.mjs';
 import { DESKTOP, PHONE, Meter, Wire, api, axe, check, entry, fits, gcodeState, launch, live, open, order, same, setup, tab, troubles, until, visit } from './harness.mjs';
 
 const SAMPLES = Number(process.env.SAMPLES ?? 20);
@@ -20,7 +21,8 @@ const figures = {};
 let others = 0;
 const [mine, ...fleet] = setup.printers;
 
-const text = (selector) => page.locator(selector).first().innerText();
+// Blanks that do not break are blanks.
+const text = async (selector) => (await page.locator(selector).first().innerText()).replaceAll('\u00a0', ' ');
 const sees = (what, selector, words) => until(what, async () => (await text(selector)).includes(words));
 const card = (name) => page.locator('.card', { has: page.getByRole('heading', { name }) });
 async function picture(name, themes = ['light', 'dark'], sizes = { phone: PHONE, desktop: DESKTOP }) {
@@ -37,6 +39,10 @@ async function picture(name, themes = ['light', 'dark'], sizes = { phone: PHONE,
   await readme(name);
   await page.setViewportSize(PHONE);
 }
+
+// Closes every note.
+const quiet = () => until('notes are gone', async () => { for (const close of await page.locator('#toasts .close').all()) await close.click({ timeout: 1000 }).catch(() => {}); return !await page.locator('#toasts li').count(); });
+const here = { page, text, sees, card, quiet, shots, figures };
 
 const streams = async () => (await api('GET', '/events/stats')).json.subscribers.filter((one) => one.name === 'event-stream').length;
 
@@ -157,7 +163,7 @@ const WALK = {
     // What needs a hand comes first.
     const states = await page.locator('.card .state').allInnerTexts();
     check(/ran out|Needs/.test(states[0]), `first comes ${states[0]}`);
-    await until('notes are gone', async () => { for (const close of await page.locator('#toasts .close').all()) await close.click().catch(() => {}); return !await page.locator('#toasts li').count(); });
+    await quiet();
     await picture('now');
     await weigh('Printers', 'en-GB', '.card');
     await weigh('PrintersGerman', 'de-DE', '.card');
@@ -208,6 +214,8 @@ const WALK = {
     await picture('library');
   },
 
+  ...care.records(here),
+
   async 'every view is there, fits and can be read by all'() {
     for (const [name, hash] of [['jobs', 'jobs'], ['files', 'files'], ['events', 'events'], ['settings', 'settings'], ['more', 'more'], ['printer', 'printers/p1'], ['job', 'jobs/j1'], ['add', 'settings/printers/add']]) {
       await visit(page, hash);
@@ -245,6 +253,10 @@ const WALK = {
       await other.context.close();
     }
   },
+
+  ...care.tidy(here),
+  ...care.printers(here),
+  ...care.browser(here),
 
   async 'the wall shows everything at once'() {
     const wall = await open(browser, `${url}/?kiosk`, { width: 1920, height: 1080 }, { colorScheme: 'dark' });
@@ -296,6 +308,8 @@ const WALK = {
     await until('the strip is gone', async () => await page.locator('#strip').isHidden());
     await sees('what happened meanwhile', '.cards', 'While away');
   },
+
+  ...care.open(here),
 
   async 'hostile names are text everywhere'() {
     await order(0, { command: 'reset' });
@@ -383,6 +397,8 @@ const WALK = {
     await live(stranger.page);
     await stranger.context.close();
   },
+
+  ...care.appliance(here),
 };
 
 let failed = null;

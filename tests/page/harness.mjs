@@ -70,6 +70,7 @@ export function entry(about, name = about.name) {
   return { name, printer_type: about.kind, connection_config: config };
 }
 
+const TYPES = { '.js': 'text/javascript', '.css': 'text/css', '.html': 'text/html; charset=utf-8', '.svg': 'image/svg+xml', '.webmanifest': 'application/manifest+json' };
 // Hands everything on to the service and counts what comes back: head and body of every answer, as they go over the wire.
 // With PAGE_FROM=directory the page's files come from there, so that changes of the page are seen without a build.
 export class Meter {
@@ -89,7 +90,7 @@ export class Meter {
         if (name) {
           const build = this.build ??= /\/assets\/(\w+)\//.exec((await ask(setup.page, 'GET', '/')).text)[1];
           const body = (await readFile(path.join(this.from, name), 'utf8')).replaceAll('@BUILD@', build);
-          const heads = { ...answer.headers, 'content-length': Buffer.byteLength(body), 'cache-control': 'no-store' };
+          const heads = { ...answer.headers, 'content-length': Buffer.byteLength(body), 'cache-control': 'no-store', 'content-type': TYPES[path.extname(name)] };
           for (const gone of ['etag', 'content-encoding']) delete heads[gone];
           answer.resume();
           reply.writeHead(200, heads).end(body);

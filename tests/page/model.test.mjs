@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import * as model from '../../src/web/page/model.js';
 import * as look from '../../src/web/page/look.js';
-import * as format from '../../src/web/page/format.js';
-import { choose, speak, t } from '../../src/web/page/i18n.js';
+import * as format from '../../src/web/page/words.js';
+import { choose, speak, t } from '../../src/web/page/words.js';
 import { lastDays, lastWeeks } from '../../src/web/page/charts.js';
 import { steps } from '../../src/web/page/timeline.js';
 
@@ -213,7 +213,7 @@ test('both languages have the same keys and places', () => {
   }
 });
 
-const FIRST = new Set(['app', 'api', 'look', 'model', 'card', 'now', 'sheet', 'notice', 'format', 'link', 'dom'].map((name) => `${name}.js`));
+const FIRST = new Set(['app', 'api', 'look', 'model', 'now', 'sheet', 'words', 'stream', 'dom'].map((name) => `${name}.js`));
 
 test('errors of printers are said in words where their code is known', () => {
   const said = (code, message = 'the print needs a look') => look.fault({ code, message, kind: 'print' });
@@ -233,7 +233,7 @@ test('every text that the page uses is there in German', async () => {
   const dir = new URL('../../src/web/page/', import.meta.url);
   let found = 0;
   for (const name of await readdir(dir)) {
-    if (!/\.(js|html)$/.test(name) || name === 'i18n.js') continue;
+    if (!/\.(js|html)$/.test(name) || name === 'words.js') continue;
     // The first view and what it is made of speak before any other part is there.
     const first = name === 'index.html' || FIRST.has(name), spoken = { ...parts.get('').de, ...(first ? {} : name === 'add.js' ? parts.get('-add').de : de) };
     const text = await readFile(new URL(name, dir), 'utf8');

@@ -1,10 +1,9 @@
 // Adding a printer: what was found on the network, where its codes stand, a test in steps. Also the first run.
-import { t, said } from './i18n.js';
+import { t, said } from './words.js';
 import { button, field, h, icon, rebuild, set, show } from './dom.js';
 import { absent, act, get, request } from './api.js';
 import { list, object, text } from './model.js';
-import { wrong } from './sheet.js';
-import { toast } from './notice.js';
+import { wrong, toast } from './sheet.js';
 
 const plain = { autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' };
 const GUIDES = ['x1', 'a1', 'buddy', 'pi'];

@@ -1,5 +1,5 @@
 // Asking the appliance, and what to say when it does not answer.
-import { t, said } from './i18n.js';
+import { t, said } from './words.js';
 
 export const API = '/api/v1';
 const LIMIT_MS = 35_000;

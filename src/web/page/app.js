@@ -1,14 +1,11 @@
 // The page: language, stream, header, views. Everything that is not needed at once comes when it is asked for.
-import { choose, learn, locale, speak, t } from './i18n.js';
-import { clock, duration, seconds } from './format.js';
+import { choose, learn, locale, speak, t, clock, duration, seconds } from './words.js';
 import { $, h, icon, mark, safely, set, show } from './dom.js';
 import { get, onLogin, request } from './api.js';
 import * as model from './model.js';
 import * as look from './look.js';
-import { connect } from './link.js';
-import { askPassword } from './sheet.js';
-import { say, toast } from './notice.js';
-import now from './now.js';
+import { connect } from './stream.js';
+import { askPassword, say, toast } from './sheet.js';
 
 const body = document.body, kiosk = new URLSearchParams(location.search).has('kiosk');
 const stored = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
@@ -31,7 +28,7 @@ const store = model.empty(), link = { state: 'off', heard: null };
 
 // --- views --------------------------------------------------------------------------------------
 const VIEWS = {
-  now: () => ({ default: now }),
+  now: () => import('./now.js'),
   jobs: () => import('./jobs.js'), job: () => import('./job.js'), files: () => import('./files.js'), file: () => import('./file.js'),
   library: () => import('./library.js'), entry: () => import('./entry.js'), materials: () => import('./materials.js'), events: () => import('./events.js'),
   trace: () => import('./trace.js'), settings: () => import('./settings.js'), add: () => import('./add.js'), printer: () => import('./printer.js'), more: () => import('./more.js'),
@@ -53,6 +50,11 @@ function route(hash) {
   return Object.hasOwn(VIEWS, first) ? { view: first, nav: first, id } : { view: 'now', nav: 'now' };
 }
 
+// An empty appliance has no use for cards: the first snapshot tells. One that does not come is waited for briefly.
+const KNOWN_MS = 1500;
+let tellKnown = null;
+const known = Promise.race([new Promise((tell) => { tellKnown = tell; }), new Promise((end) => { setTimeout(end, KNOWN_MS); })]);
+
 let view = null, at = null, turn = 0;
 function go(hash, replace = false) { if (replace) location.replace(hash); else location.hash = hash; }
 
@@ -61,6 +63,11 @@ async function enter(first = false) {
   at = where;
   for (const a of document.querySelectorAll('nav a')) mark(a, 'aria-current', a.dataset.nav === where.nav ? 'page' : null);
   let made;
+  if (where.view === 'now' || where.view === 'add') {
+    await known;
+    if (mine !== turn) return;
+    if (where.view === 'now' && store.known && !store.printers.size && !kiosk) { go('#/settings/printers/add', true); return; }
+  }
   try {
     const [module] = await Promise.all([VIEWS[where.view](), ...(PARTS[where.view] ?? ['more']).map(words)]);
     if (mine !== turn) return;
@@ -87,7 +94,7 @@ function hear(name, text) {
   const looks = name === 'printer_status_update' ? looksLike(json) : null;
   const e = model.reduce(store, name, json, Date.now());
   if (!e) return;
-  if (name === 'snapshot') { recall(); whoAmI(); if (!before) loadSpools(); }
+  if (name === 'snapshot') { tellKnown(); recall(); whoAmI(); if (!before) loadSpools(); }
   const tell = () => safely(() => announce(e, looks, json));
   // What printers complain of, and the steps of their preparations, have words of their own, which few need at once.
   if (!learnt.has('printer') && model.speaks(store)) words('printer').then(draw, () => {}).then(tell); else tell();
@@ -196,7 +203,7 @@ async function logout() {
   draw();
 }
 onLogin(async (isUnset) => {
-  if (!isUnset) return askPassword();
+  if (!isUnset) return askPassword(link.state === 'locked');
   const [module] = await Promise.all([import('./password.js'), words('more')]);
   return module.firstPassword();
 });
@@ -209,7 +216,7 @@ $('notes').setAttribute('aria-label', t('Notes'));
 $('skip').onclick = (event) => { event.preventDefault(); $('view').focus(); };
 $('nav').append(...NAV.map(([name, picture]) => h('a', { href: `#/${name}`, 'data-nav': name }, icon(picture), h('span', {}, t(`nav.${name}`)))));
 $('mode').onclick = () => { if (store.loggedIn) logout(); else askPassword(); };
-$('strip-act').onclick = () => { if (link.state === 'locked') askPassword(); else location.reload(); };
+$('strip-act').onclick = () => { if (link.state === 'locked') askPassword(true); else location.reload(); };
 addEventListener('hashchange', () => enter());
 addEventListener('language', () => location.reload());
 
@@ -221,12 +228,13 @@ if (kiosk) {
   setInterval(() => { if (store.build && body.dataset.build !== 'dev' && store.build !== body.dataset.build && link.state === 'live') location.reload(); draw(); }, 1000);
 } else setInterval(() => { if (!document.hidden) draw(); }, TICK_MS); // Ages and times left move on by themselves.
 
-const way = connect(hear, (state, heard) => {
+const way = connect(model.EVENTS, hear, (state, heard) => {
   link.state = state;
   link.heard = heard;
-  if (state === 'locked' && !kiosk) askPassword();
+  if (state === 'locked' && !kiosk) askPassword(true);
   safely(() => view?.link?.(state));
   draw();
 });
+$('view').append(h('p', { class: 'quiet' }, t('Waiting for the first word from the appliance.')));
 await enter(true);
 body.dataset.locale = locale;

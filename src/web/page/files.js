@@ -1,6 +1,5 @@
 // Files: what lies on the printers, what is kept here, and why something could not be fetched.
-import { t, said, has } from './i18n.js';
-import { bytes, clock } from './format.js';
+import { t, said, has, bytes, clock } from './words.js';
 import { button, draws, field, h, icon, mark, picture, rebuild, select, set, show } from './dom.js';
 import { API, act, request } from './api.js';
 import { time } from './model.js';

@@ -1,6 +1,5 @@
 // One print: its picture, its figures, and how it went as a timeline.
-import { t } from './i18n.js';
-import { duration, grams, moment } from './format.js';
+import { t, duration, grams, moment } from './words.js';
 import { button, draws, field, h, icon, mark, picture, rebuild, set, term } from './dom.js';
 import { act, get, request } from './api.js';
 import { time } from './model.js';

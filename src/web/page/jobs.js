@@ -1,6 +1,5 @@
 // Jobs: the history with its pictures, filters and figures.
-import { t } from './i18n.js';
-import { clock, duration, grams } from './format.js';
+import { t, clock, duration, grams } from './words.js';
 import { bar, draws, field, h, icon, mark, picture, rebuild, select, set, show } from './dom.js';
 import { API, get } from './api.js';
 import { list, time } from './model.js';

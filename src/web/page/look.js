@@ -1,6 +1,5 @@
 // How what is known is shown: words, icons, order, figures. Pure; the caller brings the time.
-import { t, said, has } from './i18n.js';
-import { bytes, clock, degrees, duration } from './format.js';
+import { t, said, has, bytes, clock, degrees, duration } from './words.js';
 import { object, over, text } from './model.js';
 
 // A printer that is connected but told nothing for this long is shown as such.
@@ -54,9 +53,10 @@ export function look(p, now) {
   if (key === 'unknown') note = t('No word from the printer yet.');
   if (way.status === 'connecting' && key !== 'connecting' && key !== 'disabled') note ??= t('Connecting again. What is shown may be old.');
   const stage = p.stage ? sentence(said('stage', p.stage, p.stage)) : null;
-  if (out) { words = t('Filament ran out'); note = t('Load filament, then press Resume.'); }
+  // Errors say it better where their code is known; they have their own place.
+  const told = (p.errors ?? []).some((e) => has(`fault.${faultOf(e).key}`));
+  if (out) { words = t('Filament ran out'); if (!told) note = t('Load filament, then press Resume.'); }
   if (key === 'paused' || key === 'preparing') note ??= stage;
-  // Errors say it better where there are some; they have their own place.
   if (key === 'attention' && !(p.errors ?? []).length) note ??= stage;
   if (takeOff(p) && !['offline', 'fix', 'disabled'].includes(key)) note ??= t(key === 'idle' ? 'A print may still lie on it. Take it off, then press "It is off".' : 'Take it off the plate, then press "It is off".');
   const cut = key === 'offline' || key === 'fix' || (way.status === 'connecting' && key !== 'disabled');
@@ -70,10 +70,14 @@ const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
 // An error that a printer shows, in words: those for its code, else what is said of its kind. In codes of a feeder (07, and 12
 // of the small one) the unit and the slot are numbers: `0701-2200-0002-0001` is the third slot of the second.
-export function fault(e) {
-  const code = text(e.code) ?? '', feeder = /^(07|12)(0[0-7])-(([126])([0-7])00)?/.exec(code);
+function faultOf(e) {
+  const code = text(e?.code) ?? '', feeder = /^(07|12)(0[0-7])-(([126])([0-7])00)?/.exec(code);
   const key = feeder ? `0700-${feeder[3] ? `${feeder[4]}000${code.slice(9)}` : code.slice(5)}` : code;
-  if (has(`fault.${key}`)) return t(`fault.${key}`, { unit: feeder ? Number(feeder[2]) + 1 : '', slot: feeder?.[5] ? Number(feeder[5]) + 1 : '' });
+  return { key, unit: feeder ? Number(feeder[2]) + 1 : '', slot: feeder?.[5] ? Number(feeder[5]) + 1 : '' };
+}
+export function fault(e) {
+  const { key, ...where } = faultOf(e);
+  if (has(`fault.${key}`)) return t(`fault.${key}`, where);
   const words = text(e.message) ?? said('error', e.kind), part = /^(\w+): look the code up/.exec(words)?.[1];
   return part && has('fault.part') ? t('fault.part', { part: said('part', part) }) : sentence(said('fault', words, words));
 }

@@ -1,5 +1,5 @@
 // Choosing a password: the first one, where something needs one, or another.
-import { t } from './i18n.js';
+import { t } from './words.js';
 import { field, h } from './dom.js';
 import { request } from './api.js';
 import { formSheet } from './sheet.js';

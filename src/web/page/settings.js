@@ -1,10 +1,9 @@
 // Settings: printers, storage, password, backup, the machine, and what this browser alone remembers.
-import { t, LANGUAGES } from './i18n.js';
-import { bytes } from './format.js';
+import { t, LANGUAGES, bytes } from './words.js';
 import { bar, button, field, h, icon, keyed, mark, rebuild, select, set, show } from './dom.js';
 import { act, get, request } from './api.js';
 import { look, order } from './look.js';
-import { beep, soundOn } from './notice.js';
+import { beep, soundOn } from './sheet.js';
 import { backup, facts, password, power } from './system.js';
 
 const GB = 1e9;

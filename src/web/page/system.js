@@ -1,11 +1,9 @@
 // The parts of the settings that are about the machine: password, backup, facts, power.
-import { t, said } from './i18n.js';
-import { bytes, duration, moment, number } from './format.js';
+import { t, said, bytes, duration, moment, number } from './words.js';
 import { bar, button, field, h, rebuild, select, set, show, term } from './dom.js';
 import { API, absent, act, admitted, get, request, upload, why } from './api.js';
 import { list, object, time } from './model.js';
-import { confirm, formSheet } from './sheet.js';
-import { toast } from './notice.js';
+import { confirm, formSheet, toast } from './sheet.js';
 import { panel } from './settings.js';
 import { choosePassword, secret } from './password.js';
 

@@ -1,6 +1,5 @@
 // The causal tree of a print, drawn as a line in time. What belongs together is one step; long waits are shown as breaks.
-import { t, said } from './i18n.js';
-import { seconds, span } from './format.js';
+import { t, said, seconds, span } from './words.js';
 import { h, icon } from './dom.js';
 import { list, number, object, text, time } from './model.js';
 

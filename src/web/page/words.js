@@ -1,6 +1,48 @@
-// Numbers, times and sizes as the reader's language writes them. Pure; the caller brings the time.
-import { locale, t } from './i18n.js';
+// Words, numbers, times and sizes for people. Words come from two tables with the same keys, and the rules of the reader's language.
+// Pure; the caller brings the time. Few files instead of many: each costs the first load its head and a name.
+// `t('key', { n: 2 })` fills in `{n}`; a text of two halves, `one|many`, is chosen by `n`.
+let words = {}, rules = null;
+export let locale = 'en';
 
+export const LANGUAGES = ['en', 'de'];
+
+// The first language of the reader that there is; their whole tag stays for times and numbers.
+export function choose(wanted) {
+  for (const tag of wanted) {
+    const short = String(tag).slice(0, 2).toLowerCase();
+    if (LANGUAGES.includes(short)) return { language: short, tag: String(tag) };
+  }
+  return { language: 'en', tag: 'en' };
+}
+
+export function speak(table, tag) {
+  words = table;
+  try { rules = new Intl.PluralRules(tag); locale = tag; } catch { rules = new Intl.PluralRules('en'); locale = 'en'; }
+}
+
+// Words that come later, with the views that need them.
+export function learn(table) { words = { ...words, ...table }; }
+
+export const has = (key) => Object.hasOwn(words, key);
+
+export function t(key, values) {
+  let text = has(key) ? words[key] : key;
+  if (!values) return text;
+  if (text.includes('|')) {
+    const [one, many] = text.split('|');
+    text = rules.select(Number(values.n)) === 'one' ? one : many;
+  }
+  return text.replace(/\{(\w+)\}/g, (all, name) => (values[name] === undefined ? all : String(values[name])));
+}
+
+// A code of the appliance in words, else what the appliance says itself, else the code.
+export function said(prefix, code, fallback) {
+  const key = `${prefix}.${code}`;
+  if (has(key)) return t(key);
+  return fallback || (code ? String(code).replaceAll('_', ' ') : '');
+}
+
+// --- numbers, times and sizes as the reader's language writes them ---------------------------------
 const made = new Map();
 function maker(kind, options) {
   const key = `${locale}${kind.name}${JSON.stringify(options)}`;
