@@ -6,8 +6,8 @@ import * as care from './care.mjs';
 import { DESKTOP, PHONE, Meter, Wire, api, axe, check, entry, fits, gcodeState, launch, live, open, order, same, setup, tab, troubles, until, visit } from './harness.mjs';
 
 const SAMPLES = Number(process.env.SAMPLES ?? 20);
-// The issue's wall is 60 KB; this is what is there, with some room for a sentence more.
-const FIRST_LOAD_MAX = 60_000;
+// 45 KB is the target; with room for a sentence more.
+const FIRST_LOAD_MAX = 48_000;
 const EVIL = '<img src=x onerror="window.evil=1">"\'`${window.evil=1}</script><svg onload=window.evil=1>';
 const evil = (name) => `${name} ${EVIL}`.slice(0, 60);
 const shots = path.join(setup.out, 'shots');

@@ -56,7 +56,7 @@ export function look(p, now) {
   // Errors say it better where their code is known; they have their own place.
   const told = (p.errors ?? []).some((e) => has(`fault.${faultOf(e).key}`));
   if (out) { words = t('Filament ran out'); if (!told) note = t('Load filament, then press Resume.'); }
-  if (key === 'paused' || key === 'preparing') note ??= stage;
+  if ((key === 'paused' && !out) || key === 'preparing') note ??= stage;
   if (key === 'attention' && !(p.errors ?? []).length) note ??= stage;
   if (takeOff(p) && !['offline', 'fix', 'disabled'].includes(key)) note ??= t(key === 'idle' ? 'A print may still lie on it. Take it off, then press "It is off".' : 'Take it off the plate, then press "It is off".');
   const cut = key === 'offline' || key === 'fix' || (way.status === 'connecting' && key !== 'disabled');
