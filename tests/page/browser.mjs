@@ -25,11 +25,14 @@ const [mine, ...fleet] = setup.printers;
 const text = async (selector) => (await page.locator(selector).first().innerText()).replaceAll('\u00a0', ' ');
 const sees = (what, selector, words) => until(what, async () => (await text(selector)).includes(words));
 const card = (name) => page.locator('.card', { has: page.getByRole('heading', { name }) });
+// Where there is room the statistics are open.
+const wide = (name, kind) => (name === 'jobs' ? page.evaluate((open) => { document.querySelector('details.panel').open = open; }, kind === 'desktop') : null);
 async function picture(name, themes = ['light', 'dark'], sizes = { phone: PHONE, desktop: DESKTOP }) {
   for (const [kind, size] of Object.entries(sizes)) {
     await page.setViewportSize(size);
     for (const colorScheme of themes) {
       await page.emulateMedia({ colorScheme });
+      await wide(name, kind);
       await page.screenshot({ path: path.join(shots, `${name}-${kind}-${colorScheme}.png`) });
       await fits(page, `${name} ${kind}`);
       others += (await axe(page, `${name} ${kind} ${colorScheme}`)).others.length;
@@ -52,6 +55,7 @@ async function readme(name) {
   if (!process.env.DOCS || !README[name]) return;
   for (const [kind, size] of [['phone', { width: 390, height: 780 }], ['desktop', { width: 1080, height: 680 }]]) {
     await page.setViewportSize(size);
+    await wide(name, kind);
     if (kind === 'phone' && name === 'job') await page.locator('#how').evaluate((node) => node.scrollIntoView());
     await until('pictures are there', () => page.evaluate(() => [...document.querySelectorAll('img[src]')].every((one) => one.complete)));
     await page.screenshot({ path: path.join(process.env.DOCS, `page-${README[name]}-${kind}.png`) });

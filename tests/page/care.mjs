@@ -318,7 +318,7 @@ export const appliance = ({ page, text, sees, quiet, shots, figures }) => {
       const bundle = await readFile(await (await coming).path(), 'utf8');
       check(JSON.parse(bundle).log.length > 0, 'it holds the log');
       for (const one of [...setup.printers.map((about) => about.access_code ?? about.password), PASSWORD]) check(!bundle.includes(one), `it holds ${one}`);
-      await until('what is said of it', async () => (await text('#s-facts ~ [role=alert]')).includes('no password and no code'));
+      await until('what is said of it', async () => (await page.locator('#s-facts ~ [role=alert]').last().innerText()).includes('no password and no code'));
     },
 
     async 'what this machine cannot do is said with the reason'() {

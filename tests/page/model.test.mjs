@@ -125,6 +125,17 @@ test('a snapshot replaces everything, an event is taken once, unknown ones are c
   assert.equal(store.log.length, 0);
 });
 
+test('a removed printer does not come back with its last word', () => {
+  const store = known();
+  event(store, 'printer_removed', { printer_id: 'p1' });
+  event(store, 'printer_status_update', status());
+  event(store, 'printer_status', { printers: [status({ id: 'p1' })] });
+  assert.equal(store.printers.size, 0);
+  event(store, 'printer_added', { printer_id: 'p1', name: 'One', type: 'bambu_lab' });
+  event(store, 'printer_status_update', status());
+  assert.equal(one(store).status, 'printing');
+});
+
 test('the log keeps the newest events in order, however they come', () => {
   const store = model.empty();
   for (const n of [5, 1, 3, 3, 2, 4]) model.remember(store, model.unwrap('x', { seq: n, event: 'x', data: {} }));

@@ -47,11 +47,17 @@ export default function add({ store, go }) {
     const fresh = all.filter((one) => !one.already_added);
     const hindered = [...new Set(list(answer.json?.errors).map((one) => said('discovery', object(one).kind, object(one).message)))];
     set(looked, more && !hindered.length && !fresh.length ? t('Looking for printers') : hindered.length && !fresh.length ? hindered.join(' ') : fresh.length ? t('These answered. Choose one, or enter the data by hand.') : all.length ? t('All that answered are in the list already.') : t('None found. Is it on and in the same network? It can also be entered by hand.'));
-    rebuild(found, fresh, () => fresh.map((one) => button([h('span', {}, h('b', {}, text(one.name) ?? text(one.hostname) ?? text(one.model) ?? text(one.ip_address) ?? text(one.ip) ?? '?'), h('br'), h('small', {}, [one.model, one.ip_address ?? one.ip, one.serial_number ?? one.serial].filter(Boolean).join(' · '))), h('span', { class: 'choose' }, t('Choose'))], () => fill(one))));
+    // Only what is shown counts: a list that is made anew loses the focus.
+    rebuild(found, fresh.map((one) => [one.name, one.hostname, one.model, one.ip_address, one.serial_number]), () => fresh.map((one) => button([h('span', {}, h('b', {}, text(one.name) ?? text(one.hostname) ?? text(one.model) ?? text(one.ip_address) ?? text(one.ip) ?? '?'), h('br'), h('small', {}, [one.model, one.ip_address ?? one.ip, one.serial_number ?? one.serial].filter(Boolean).join(' · '))), h('span', { class: 'choose' }, t('Choose'))], () => fill(one))));
     return !hindered.length;
   }
   search();
-  return { title: t('Add a printer'), node, gone() { left = true; clearTimeout(timer); } };
+  return {
+    title: t('Add a printer'), node,
+    // A backup was restored meanwhile.
+    event(name) { if (first && name === 'snapshot' && store.printers.size) go('#/now', true); },
+    gone() { left = true; clearTimeout(timer); },
+  };
 }
 
 // The form for a new printer, or for changes to one. Codes are never shown; empty means unchanged.

@@ -1,5 +1,5 @@
 // Jobs: the history with its pictures, filters and figures.
-import { t, clock, duration, grams } from './words.js';
+import { t, brief, clock, grams } from './words.js';
 import { bar, draws, field, h, icon, mark, picture, rebuild, select, set, show } from './dom.js';
 import { API, get } from './api.js';
 import { list, time } from './model.js';
@@ -76,7 +76,7 @@ function row(store) {
     set(who, [store.printers.get(j.printer_id)?.name ?? j.printer_name, j.error].filter(Boolean).join(' · '));
     const ended = time(j.completed_at) ?? live?.ended, started = time(j.started_at), long = live?.duration ?? j.duration_s, used = live?.grams ?? j.material_used_g;
     set(when, done
-      ? [ended ? clock(ended, now) : null, long === null || long === undefined ? null : duration(long), used === null || used === undefined ? null : grams(used)].filter(Boolean).join(' · ')
+      ? [ended ? clock(ended, now) : null, long === null || long === undefined ? null : brief(long), used === null || used === undefined ? null : grams(used)].filter(Boolean).join(' · ')
       : started ? t('since {t}', { t: clock(started, now) }) : '');
   };
   return node;

@@ -203,7 +203,7 @@ export function news(store, e) {
       return { text: `${printer}: ${first.code || first.message ? fault(first) : t('state.attention')}`, tone: 'bad', href: '#/now', once: `${d.printer_id} ${first.code}` };
     }
     case 'printer_connection_progress':
-      return d.status === 'error' ? { text: `${printer}: ${said('trouble', d.kind, d.message)}`, tone: 'bad', href: '#/now', once: `${d.printer_id} ${d.kind}` } : null;
+      return d.status === 'error' ? { text: `${printer}: ${has(`trouble.${d.kind}.short`) ? t(`trouble.${d.kind}.short`) : said('trouble', d.kind, d.message)}`, tone: 'bad', href: '#/now', once: `${d.printer_id} ${d.kind}` } : null;
     case 'printer_control_failed':
       return { text: `${printer}: ${said('control', d.kind, d.error)}`, tone: 'bad', href: '#/now' };
     case 'file_verification_failed': return { text: t('{name} is damaged. It is fetched again.', { name: text(d.filename) ?? '' }), tone: 'bad', href: '#/files' };

@@ -78,6 +78,9 @@ export function duration(s) {
   return h % 24 ? `${Math.floor(h / 24)}\u00a0d ${h % 24}\u00a0h` : `${Math.floor(h / 24)}\u00a0d`;
 }
 
+// The same for lists.
+export const brief = (s) => (s < 60 ? '<\u00a01\u00a0min' : duration(s));
+
 // Short spans of a trace: "20 ms", "1.6 s", "41 s", "2 h 5 min".
 export function span(ms) {
   if (ms < 1000) return `${Math.round(ms)}\u00a0ms`;
