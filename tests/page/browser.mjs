@@ -28,6 +28,7 @@ const card = (name) => page.locator('.card', { has: page.getByRole('heading', { 
 // Where there is room the statistics are open.
 const wide = (name, kind) => (name === 'jobs' ? page.evaluate((open) => { document.querySelector('details.panel').open = open; }, kind === 'desktop') : null);
 async function picture(name, themes = ['light', 'dark'], sizes = { phone: PHONE, desktop: DESKTOP }) {
+  await page.mouse.move(0, 0);
   for (const [kind, size] of Object.entries(sizes)) {
     await page.setViewportSize(size);
     for (const colorScheme of themes) {

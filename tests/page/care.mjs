@@ -79,6 +79,7 @@ export const records = ({ page, text, sees, card, quiet, shots }) => ({
     const before = await page.locator('.log > li').count();
     await finish(0, 'Spool holder, again');
     await until('new ones come by themselves', async () => (await page.locator('.log > li').count()) > before);
+    await quiet();
     await page.getByText('Counts').click();
     await until('counts', async () => /Print ended/.test(await text('table')));
     await page.locator('.log a', { hasText: 'Print ended' }).first().click();

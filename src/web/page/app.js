@@ -52,8 +52,8 @@ function route(hash) {
 
 // An empty appliance has no use for cards: the first snapshot tells. One that does not come is waited for briefly.
 const KNOWN_MS = 1500;
-let tellKnown = null;
-const known = Promise.race([new Promise((tell) => { tellKnown = tell; }), new Promise((end) => { setTimeout(end, KNOWN_MS); })]);
+let tellKnown = () => {};
+const whenKnown = () => store.known || Promise.race([new Promise((tell) => { tellKnown = tell; }), new Promise((end) => { setTimeout(end, KNOWN_MS); })]);
 
 let view = null, at = null, turn = 0;
 function go(hash, replace = false) { if (replace) location.replace(hash); else location.hash = hash; }
@@ -64,7 +64,7 @@ async function enter(first = false) {
   for (const a of document.querySelectorAll('nav a')) mark(a, 'aria-current', a.dataset.nav === where.nav ? 'page' : null);
   let made;
   if (where.view === 'now' || where.view === 'add') {
-    await known;
+    await whenKnown();
     if (mine !== turn) return;
     if (where.view === 'now' && store.known && !store.printers.size && !kiosk) { go('#/settings/printers/add', true); return; }
   }
@@ -231,6 +231,8 @@ if (kiosk) {
 const way = connect(model.EVENTS, hear, (state, heard) => {
   link.state = state;
   link.heard = heard;
+  // What was known is somebody else's now.
+  if (state === 'locked') store.known = false;
   if (state === 'locked' && !kiosk) askPassword(true);
   safely(() => view?.link?.(state));
   draw();

@@ -16,6 +16,7 @@ export default function now({ store, go, kiosk, draw: soon }) {
   wide.onchange = soon;
   const draw = (at) => {
     show(waiting, !store.known);
+    show(list, store.known);
     if (!store.known) return;
     if (!store.printers.size && !kiosk) { go('#/settings/printers/add', true); return; }
     let printers = look.order(store, at, kiosk || wide.matches);
