@@ -246,7 +246,7 @@ test('every text that the page uses is there in German', async () => {
   for (const name of await readdir(dir)) {
     if (!/\.(js|html)$/.test(name) || name === 'words.js') continue;
     // The first view and what it is made of speak before any other part is there.
-    const first = name === 'index.html' || FIRST.has(name), spoken = { ...parts.get('').de, ...(first ? {} : name === 'add.js' ? parts.get('-add').de : de) };
+    const first = name === 'index.html' || FIRST.has(name), spoken = { ...parts.get('').de, ...(first ? {} : { ...parts.get(name === 'add.js' ? '-add' : '-more').de, ...(name === 'printer.js' ? parts.get('-add').de : {}) }) };
     const text = await readFile(new URL(name, dir), 'utf8');
     const keys = [...text.matchAll(/\bt\('((?:[^'\\]|\\.)*)'/g), ...text.matchAll(/data-t="([^"]*)"/g), ...text.matchAll(/count\('([^']*)'/g)];
     for (const [, key] of keys) { found += 1; assert.ok(key in spoken || (key.startsWith('fault.') && key in parts.get('-printer').de), `${name}: German lacks ${key}`); }

@@ -61,4 +61,5 @@ export default {
   '{name} is damaged. It is fetched again.': '{name} ist beschädigt und wird neu geholt.', '{name}: {g} g left.': '{name}: noch {g} g.',
   '{n} needs you|{n} need you': '{n} braucht Hilfe|{n} brauchen Hilfe', '{n} printing|{n} printing': '{n} druckt|{n} drucken', '{n} to take off|{n} to take off': '{n} zu entnehmen|{n} zu entnehmen',
   '{n} without answer|{n} without answer': '{n} ohne Antwort|{n} ohne Antwort', '{p} % of {size}': '{p} % von {size}', '{state} since {t}': '{state} seit {t}',
+  'Saved.': 'Gespeichert.', Kind: 'Art', 'Add a printer': 'Drucker hinzufügen', Place: 'Ort', Address: 'Adresse',
 };

@@ -1,8 +1,9 @@
 // The causal tree of a print, drawn as a line in time. What belongs together is one step; long waits are shown as breaks.
-import { t, said, seconds, span } from './words.js';
+import { t, has, said, seconds, span } from './words.js';
 import { h, icon } from './dom.js';
 import { list, number, object, text, time } from './model.js';
 
+const KINDS = [[/^thumbnail/, 'picture'], [/^(file|auto_download)/, 'fetch'], [/^printer_connection/, 'trouble'], [/^printer_control/, 'control']];
 // One line of the log: what, and about whom.
 export function line(store, e) {
   const d = e.data, p = store.printers.get(d.printer_id), material = object(d.material);
@@ -10,8 +11,10 @@ export function line(store, e) {
   const job = store.jobs.get(d.job_id);
   const status = text(d.new_status) ?? text(d.status);
   const state = status ? said(e.event.startsWith('job') ? 'job' : 'state', status) : null;
+  // What went wrong has words of its own, better than those of the log.
+  const prefix = KINDS.find(([pattern]) => pattern.test(e.event))?.[1], known = prefix && has(`${prefix}.${d.kind}`) ? t(`${prefix}.${d.kind}`) : null;
   const what = text(d.job_name) ?? text(d.filename) ?? text(d.current_job) ?? text(d.material_name) ?? text(material.name) ?? job?.name;
-  return { what: said('event', e.event), about: [who, what, state, text(d.kind)?.replaceAll('_', ' '), text(d.reason), text(d.message) ?? text(d.error)].filter(Boolean).join(' · ') };
+  return { what: said('event', e.event), about: [who, what, state, known ?? text(d.kind)?.replaceAll('_', ' '), text(d.reason), known ? null : text(d.message) ?? text(d.error)].filter(Boolean).join(' · ') };
 }
 
 const BREAK_MS = 60_000;
