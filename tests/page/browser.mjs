@@ -346,7 +346,7 @@ const WALK = {
     await order(0, { command: 'set_fields', fields: { nozzle_temper: 100 } });
     await page.evaluate(() => {
       window.times = new Map();
-      new MutationObserver(() => { for (const [, n] of document.querySelector('.cards').textContent.matchAll(/(1\d\d)(?:→| °C)/g)) if (!window.times.has(n)) window.times.set(n, Date.now()); }).observe(document.querySelector('.cards'), { subtree: true, childList: true, characterData: true });
+      new MutationObserver(() => { for (const [, n] of document.querySelector('.cards').textContent.matchAll(/(1\d\d)(?:→|\s°C)/g)) if (!window.times.has(n)) window.times.set(n, Date.now()); }).observe(document.querySelector('.cards'), { subtree: true, childList: true, characterData: true });
     });
     const took = [];
     for (let n = 0; n < SAMPLES; n += 1) {
