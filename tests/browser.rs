@@ -1,8 +1,16 @@
 //! The status page in a real Chromium, against the unmodified program and simulated printers.
 //!
-//! `tests/page/browser.mjs` does what people do and looks at what they see; this program starts everything, bounds the time
-//! and takes it down again. Needed: Chromium and Node.js (Debian's `chromium` and `nodejs`), and playwright-core and
-//! axe-core, which `scripts/install-playwright.sh` puts below `target`. Without them the test fails and says so.
+//! `tests/page/browser.mjs` does what people do and looks at what they see; this program starts everything, plays the service
+//! manager, bounds the time and takes it down again. All of it runs in a network of the test's own: a house with the printers
+//! and the browser, and a cable to the device. So printers are found by their calls, the page comes from an address that
+//! browsers trust no more than any other (unlike `localhost`), and printers of the tester's house are left alone.
+//!
+//! Needed: root (or unprivileged user namespaces), `unshare` and `nsenter` (util-linux), `ip` (iproute2), Chromium and Node.js
+//! (Debian's `chromium` and `nodejs`), and playwright-core and axe-core, which `scripts/install-playwright.sh` puts below
+//! `target`. Without them the test fails and says so.
+//!
+//! `PAGE_FROM=src/web/page` serves the page's files from there instead of those that were compiled in, `ONLY` chooses steps of
+//! the walk, `DOCS=docs` takes the README's pictures anew: for people who work on the page.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,12 +18,13 @@
     reason = "a test that is surprised fails where it stands, and its figures are of interest"
 )]
 
-use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -23,11 +32,25 @@ use simulator::any::{self, AnyConfig, AnyPrinter};
 use simulator::bambu::{Config, Model};
 use simulator::control::Control;
 use simulator::fleet::Fleet;
+use simulator::lan::{self, Entry, Responder};
 use simulator::prusa;
+use simulator::wait::Stop;
 
-/// The whole walk through the page takes about a minute on an idle machine.
-const LIMIT: Duration = Duration::from_secs(300);
+/// The whole walk through the page takes about two minutes on an idle machine.
+const LIMIT: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(100);
+/// The walk makes the service start afresh twice; one that keeps ending is broken.
+const STARTS_MAX: u32 = 6;
+/// Set inside of the house.
+const INSIDE: &str = "PRINTERNIZER_TEST_HOUSE";
+const DEVICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+const HOUSE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+/// The printer that is added by hand, with the ports and the calls of a real one.
+const FIRST: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
+const FIRST_SERIAL: &str = "00M00A000000077";
+/// The Prusa printer.
+const PRUSA: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 13);
+const CALLS: &str = "255.255.255.255:2021";
 
 /// A child that does not outlive the test.
 struct Kept(Child);
@@ -41,18 +64,26 @@ impl Drop for Kept {
 
 #[test]
 fn people_can_use_the_page() {
+    if !is_house("people_can_use_the_page") {
+        return;
+    }
     let tools = tools();
     let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("browser");
     std::fs::create_dir_all(&place).unwrap();
+    // Goes last: with it goes the cable, and with that the house's addresses.
+    let mut device = Device::start(&place);
     let printers = Arc::new(any::start(configs()).unwrap());
     let control = Control::start(Arc::clone(&printers), SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-    let data = tempfile::tempdir().unwrap();
-    let (service, address) = serve(data.path(), &place);
+    let _calls = Caller::start();
+    let prusa = Entry::Prusa { host: "prusa-mk4".into(), address: PRUSA, port: 80 };
+    let _responder = Responder::start(HOUSE, vec![prusa]).unwrap();
 
     let about: Vec<Value> = printers.iter().map(AnyPrinter::description).collect();
     let setup = json!({
-        "page": format!("http://{address}"), "control": format!("http://{}", control.addr()), "printers": about,
-        "tools": tools, "out": place, "pid": service.0.id(),
+        "page": format!("http://{DEVICE}:8080"), "house": HOUSE, "control": format!("http://{}", control.addr()),
+        "printers": about, "tools": tools, "out": place,
+        // Where the product is installed it would really switch this machine off.
+        "power": Path::new("/").join(board::helper::POWER_SOCKET).exists(),
     });
     let output = place.join("walk.log");
     let log = File::create(&output).unwrap();
@@ -73,6 +104,7 @@ fn people_can_use_the_page() {
             None if looks == 0 => break None,
             None => {
                 looks -= 1;
+                device.keep();
                 thread::park_timeout(LOOK);
             }
         }
@@ -83,6 +115,35 @@ fn people_can_use_the_page() {
         Some(status) => assert!(status.success(), "the walk through the page failed:\n{said}"),
         None => panic!("the walk through the page has not ended within {LIMIT:?}:\n{said}"),
     }
+}
+
+/// Runs the test of this name in a house of its own; `true` inside of it.
+fn is_house(test: &str) -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        run("ip", &["link", "set", "lo", "up"]);
+        run("ip", &["link", "add", "house", "type", "veth", "peer", "name", "cable"]);
+        for address in [HOUSE, FIRST, PRUSA] {
+            run("ip", &["addr", "add", &format!("{address}/24"), "brd", "+", "dev", "house"]);
+        }
+        run("ip", &["link", "set", "house", "up"]);
+        return true;
+    }
+    let root = rustix::process::geteuid().is_root();
+    let status = Command::new("unshare")
+        .args(if root { &["--net"][..] } else { &["--net", "--map-root-user"] })
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .status()
+        .expect("unshare is installed (util-linux)");
+    assert!(status.success(), "{test} failed in its network namespace, see above");
+    false
+}
+
+fn run(program: &str, words: &[&str]) {
+    let status = Command::new(program).args(words).status();
+    let status = status.unwrap_or_else(|error| panic!("{program}: {error} (iproute2, util-linux)"));
+    assert!(status.success(), "{program} {words:?}");
 }
 
 /// Where playwright-core and axe-core are.
@@ -101,39 +162,106 @@ fn tools() -> PathBuf {
 /// that every look at them sees the same.
 fn configs() -> Vec<AnyConfig> {
     let still = Duration::from_millis(500);
-    let mut first = Config::new(Model::X1c, "00M00A000000077", "31415926");
+    let mut first = Config::new(Model::X1c, FIRST_SERIAL, "31415926");
     first.name = "Workbench".into();
+    (first.host, first.port, first.ftps_port) = (IpAddr::V4(FIRST), 8883, 990);
     (first.factor, first.report_interval) = (0.0, Some(still));
     let mut configs = vec![AnyConfig::Bambu(Box::new(first))];
-    for (index, mut config) in
-        (Fleet { count: 4, factor: 0.0, ..Fleet::default() }).configs().into_iter().enumerate()
-    {
+    let fleet = Fleet { count: 6, factor: 0.0, ..Fleet::default() };
+    for (index, mut config) in fleet.configs().into_iter().enumerate() {
+        config.host = IpAddr::V4(HOUSE);
         config.report_interval = Some(still);
         // The paused one takes no orders, as without Developer Mode.
         config.is_developer_mode = index != 1;
         configs.push(AnyConfig::Bambu(Box::new(config)));
     }
-    configs.extend(
-        prusa::fleet::configs(1, 0.0, 0).into_iter().map(|config| AnyConfig::Prusa(Box::new(config))),
-    );
+    for mut config in prusa::fleet::configs(1, 0.0, 80) {
+        config.host = IpAddr::V4(PRUSA);
+        configs.push(AnyConfig::Prusa(Box::new(config)));
+    }
     configs
 }
 
-/// Starts the program; whether it answers is found out by who talks to it.
-fn serve(data: &Path, place: &Path) -> (Kept, SocketAddr) {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
-    let log = File::create(place.join("service.log")).unwrap();
-    let service = Command::new(env!("CARGO_BIN_EXE_printernizer"))
-        .args(["serve", "--listen", &address.to_string(), "--data"])
+/// The first printer's calls on the network, as its firmware makes them.
+struct Caller {
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Caller {
+    fn start() -> Caller {
+        let (to, text) = (CALLS.parse().unwrap(), lan::call(FIRST_SERIAL, FIRST, "BL-P001", "Workbench"));
+        let stop = Arc::new(Stop::default());
+        let ending = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            while !ending.wait_for(Duration::from_secs(1)) {
+                let _ = lan::shout(FIRST, to, text.as_bytes());
+            }
+        });
+        Caller { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.stop.set();
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+/// The device: a place on the network, and the program that runs there and is started again whenever it ends by itself.
+struct Device {
+    service: Kept,
+    starts: u32,
+    place: Kept,
+    data: tempfile::TempDir,
+    log: PathBuf,
+}
+
+impl Device {
+    fn start(out: &Path) -> Device {
+        let mut place = Command::new("unshare")
+            .args(["--net", "sh", "-c", "ip link set lo up && echo ready && read end"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(place.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        let pid = place.id().to_string();
+        run("ip", &["link", "set", "cable", "netns", &pid]);
+        let inside = |words: &[&str]| run("nsenter", &[&["--net", "--target", &pid, "ip"], words].concat());
+        inside(&["link", "set", "cable", "name", "wlan0"]);
+        inside(&["addr", "add", &format!("{DEVICE}/24"), "brd", "+", "dev", "wlan0"]);
+        inside(&["link", "set", "wlan0", "up"]);
+        let (data, log) = (tempfile::tempdir().unwrap(), out.join("service.log"));
+        File::create(&log).unwrap();
+        let service = serve(place.id(), data.path(), &log);
+        Device { service, starts: 1, place: Kept(place), data, log }
+    }
+
+    /// Plays the service manager; whether the program answers is found out by who talks to it.
+    fn keep(&mut self) {
+        if self.service.0.try_wait().unwrap().is_some() {
+            self.starts += 1;
+            assert!(self.starts <= STARTS_MAX, "the service keeps ending, see {}", self.log.display());
+            self.service = serve(self.place.0.id(), self.data.path(), &self.log);
+        }
+    }
+}
+
+/// Starts the program in the network of the process `place`.
+fn serve(place: u32, data: &Path, log: &Path) -> Kept {
+    let log = OpenOptions::new().append(true).open(log).unwrap();
+    let service = Command::new("nsenter")
+        .args(["--net", "--target", &place.to_string(), env!("CARGO_BIN_EXE_printernizer")])
+        .args(["serve", "--config", "/dev/null", "--listen", "0.0.0.0:8080", "--data"])
         .arg(data)
-        // Everything is on loopback; printers of the house are left alone.
-        .env("PRINTERNIZER_NETWORK_FIND_PRINTERS", "false")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
         .unwrap();
-    (Kept(service), address)
+    Kept(service)
 }

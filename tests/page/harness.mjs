@@ -70,9 +70,50 @@ export function entry(about, name = about.name) {
   return { name, printer_type: about.kind, connection_config: config };
 }
 
+const TYPES = { '.js': 'text/javascript', '.css': 'text/css', '.html': 'text/html; charset=utf-8', '.svg': 'image/svg+xml', '.webmanifest': 'application/manifest+json' };
+// Hands everything on to the service and counts what comes back: head and body of every answer, as they go over the wire.
+// With PAGE_FROM=directory the page's files come from there, so that changes of the page are seen without a build.
+export class Meter {
+  constructor(from = process.env.PAGE_FROM) { Object.assign(this, { from, answers: [], open: 0, at: Date.now() }); }
+  start(host = '127.0.0.1') {
+    const { hostname, port } = new URL(setup.page);
+    this.server = http.createServer((request, reply) => {
+      const told = !request.url.startsWith('/api/v1/events') || request.url.includes('recent');
+      const done = () => { if (told) { this.open -= 1; this.at = Date.now(); } };
+      if (told) this.open += 1;
+      const far = http.request({ hostname, port, method: request.method, path: request.url, headers: request.headers, agent: false }, async (answer) => {
+        const found = { path: request.url, status: answer.statusCode, bytes: 19 };
+        for (let at = 0; at < answer.rawHeaders.length; at += 2) found.bytes += answer.rawHeaders[at].length + answer.rawHeaders[at + 1].length + 4;
+        this.answers.push(found);
+        answer.on('close', done);
+        const name = this.from ? /^\/assets\/[^/]+\/([\w.-]+)$/.exec(request.url)?.[1] ?? (request.url.split('?')[0] === '/' ? 'index.html' : null) : null;
+        if (name) {
+          const build = this.build ??= /\/assets\/(\w+)\//.exec((await ask(setup.page, 'GET', '/')).text)[1];
+          const body = (await readFile(path.join(this.from, name), 'utf8')).replaceAll('@BUILD@', build);
+          const heads = { ...answer.headers, 'content-length': Buffer.byteLength(body), 'cache-control': 'no-store', 'content-type': TYPES[path.extname(name)] };
+          for (const gone of ['etag', 'content-encoding']) delete heads[gone];
+          answer.resume();
+          reply.writeHead(200, heads).end(body);
+          return;
+        }
+        answer.on('data', (piece) => { found.bytes += piece.length; });
+        reply.writeHead(answer.statusCode, answer.rawHeaders);
+        answer.pipe(reply);
+      });
+      far.on('error', () => { done(); reply.destroy(); });
+      reply.on('close', () => far.destroy());
+      request.pipe(far);
+    });
+    return new Promise((ready) => { this.server.listen(0, host, () => { this.url = `http://${host}:${this.server.address().port}`; ready(this.url); }); });
+  }
+  // Nothing is under way, and nothing has been for a while.
+  quiet(ms = 1000) { return this.open === 0 && Date.now() - this.at > ms; }
+  stop() { this.server.closeAllConnections(); this.server.close(); }
+}
+
 // A wire between browser and service. Cut, it drops everything and takes nothing.
 export class Wire {
-  constructor() { this.sockets = new Set(); this.whole = true; this.target = new URL(setup.page); }
+  constructor(to = setup.page) { this.sockets = new Set(); this.whole = true; this.target = new URL(to); }
   start() {
     this.server = net.createServer((near) => {
       if (!this.whole) { near.destroy(); return; }
@@ -85,7 +126,8 @@ export class Wire {
       near.pipe(far);
       far.pipe(near);
     });
-    return new Promise((ready) => { this.server.listen(0, '127.0.0.1', () => { this.url = `http://127.0.0.1:${this.server.address().port}`; ready(this.url); }); });
+    // Not on localhost, which browsers trust more than the address of a device.
+    return new Promise((ready) => { this.server.listen(0, setup.house, () => { this.url = `http://${setup.house}:${this.server.address().port}`; ready(this.url); }); });
   }
   cut() { this.whole = false; for (const socket of this.sockets) socket.destroy(); }
   mend() { this.whole = true; }

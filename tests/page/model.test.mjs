@@ -3,12 +3,20 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import * as model from '../../src/web/page/model.js';
 import * as look from '../../src/web/page/look.js';
-import * as format from '../../src/web/page/format.js';
-import { choose, speak, t } from '../../src/web/page/i18n.js';
+import * as format from '../../src/web/page/words.js';
+import { choose, speak, t } from '../../src/web/page/words.js';
 import { lastDays, lastWeeks } from '../../src/web/page/charts.js';
 import { steps } from '../../src/web/page/timeline.js';
-import en from '../../src/web/page/en.js';
-import de from '../../src/web/page/de.js';
+
+// The words come in parts: those of the first view, and those that other views bring along.
+const PARTS = ['', '-add', '-more', '-printer'];
+const table = async (language, part) => (await import(`../../src/web/page/${language}${part}.js`)).default;
+const parts = new Map();
+for (const part of PARTS) parts.set(part, { en: await table('en', part), de: await table('de', part) });
+const all = (language) => Object.assign({}, ...[...parts.values()].map((one) => one[language]));
+const en = all('en'), de = all('de');
+// Numbers and their units stay on one line.
+const plain = (words) => words?.replaceAll('\u00a0', ' ');
 
 speak(en, 'en-GB');
 
@@ -35,7 +43,7 @@ const done = (store, plate, flow) => event(store, 'file_thumbnails_processed',
 
 test('a print\'s file is followed from the first look to its picture', () => {
   const store = known(), flow = 'print-j1';
-  const words = () => look.fetching(store, one(store), NOW)?.words;
+  const words = () => plain(look.fetching(store, one(store), NOW)?.words);
   assert.equal(words(), undefined);
   event(store, 'auto_download_triggered', { printer_id: 'p1', filename: 'Boat', job_id: 'j1' }, flow);
   assert.equal(words(), 'Looking for the file');
@@ -64,7 +72,7 @@ test('why a fetch failed is said with what to do', () => {
   const shown = () => look.fetching(store, one(store), NOW);
   started();
   failed('not_found', 300);
-  assert.equal(shown().words, 'The printed file was not found on the printer. Trying again in 5 min.');
+  assert.equal(plain(shown().words), 'The printed file was not found on the printer. Trying again in 5 min.');
   started();
   failed('not_on_storage', null);
   event(store, 'auto_download_failed', { printer_id: 'p1', filename: 'Boat', job_id: 'j1', kind: 'not_on_storage', retry: 'after_print', tried: [] }, flow);
@@ -117,6 +125,17 @@ test('a snapshot replaces everything, an event is taken once, unknown ones are c
   assert.equal(store.log.length, 0);
 });
 
+test('a removed printer does not come back with its last word', () => {
+  const store = known();
+  event(store, 'printer_removed', { printer_id: 'p1' });
+  event(store, 'printer_status_update', status());
+  event(store, 'printer_status', { printers: [status({ id: 'p1' })] });
+  assert.equal(store.printers.size, 0);
+  event(store, 'printer_added', { printer_id: 'p1', name: 'One', type: 'bambu_lab' });
+  event(store, 'printer_status_update', status());
+  assert.equal(one(store).status, 'printing');
+});
+
 test('the log keeps the newest events in order, however they come', () => {
   const store = model.empty();
   for (const n of [5, 1, 3, 3, 2, 4]) model.remember(store, model.unwrap('x', { seq: n, event: 'x', data: {} }));
@@ -152,7 +171,7 @@ test('what a card says of time and progress never contradicts itself', () => {
   assert.deepEqual([look.progress(p), look.left(p, NOW)], [99, 'finishing']);
   assert.equal(look.progress({ status: 'finished', progress: 100 }), 100);
   assert.equal(look.left({ status: 'printing', remaining: null }, NOW), 'time not known yet');
-  assert.equal(look.left({ status: 'printing', remaining: 4320, end: NOW + 4_320_000 }, NOW), '1 h 12 min left');
+  assert.equal(plain(look.left({ status: 'printing', remaining: 4320, end: NOW + 4_320_000 }, NOW)), '1 h 12 min left');
   assert.equal(look.left({ status: 'paused', remaining: 60, end: NOW }, NOW), null);
 });
 
@@ -196,11 +215,28 @@ test('a trace becomes steps, repeated states are folded', () => {
 
 test('both languages have the same keys and places', () => {
   const places = (text) => [...text.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort().filter((name, at, all) => all.indexOf(name) === at).join();
-  for (const [key, text] of Object.entries(en)) { assert.ok(key in de, `German lacks ${key}`); assert.equal(places(text), places(de[key]), key); }
+  for (const [part, { en, de }] of parts) for (const [key, text] of Object.entries(en)) { assert.ok(key in de, `German lacks ${key} in${part}`); assert.equal(places(text), places(de[key]), key); }
+  const keys = [...parts.values()].flatMap((one) => Object.keys(one.de));
+  assert.equal(new Set(keys).size, keys.length, 'no text is in two parts');
   for (const [key, text] of Object.entries(de)) {
     assert.equal(places(text), places(en[key] ?? key), key);
     assert.equal(text.includes('|'), (en[key] ?? key).includes('|'), key);
   }
+});
+
+const FIRST = new Set(['app', 'api', 'look', 'model', 'now', 'sheet', 'words', 'stream', 'dom'].map((name) => `${name}.js`));
+
+test('errors of printers are said in words where their code is known', () => {
+  const said = (code, message = 'the print needs a look') => look.fault({ code, message, kind: 'print' });
+  assert.equal(said('0300-8004'), 'Filament ran out. Load new filament, then press Resume.');
+  assert.equal(said('0701-8011'), 'AMS 2 is out of filament. Put a new spool into the same slot, then press Resume.');
+  assert.equal(said('0702-2300-0002-0001'), 'AMS 3, slot 4: the filament ran out.');
+  assert.equal(said('1200-2100-0002-0002'), 'AMS 1, slot 2 is empty.');
+  assert.equal(said('07FF-8011'), 'The filament of the spool holder ran out. Load new filament, then press Resume.');
+  assert.equal(said('0999-1234'), 'The print needs a look.');
+  assert.equal(said('0300-1234-0002-0001', "motion: look the code up on the printer's screen"), "Motion: look the code up on the printer's screen.");
+  assert.equal(look.fault({ code: 'ERROR', message: 'heater fault <b>' }), 'Heater fault <b>');
+  assert.equal(look.fault({}), '');
 });
 
 test('every text that the page uses is there in German', async () => {
@@ -208,10 +244,12 @@ test('every text that the page uses is there in German', async () => {
   const dir = new URL('../../src/web/page/', import.meta.url);
   let found = 0;
   for (const name of await readdir(dir)) {
-    if (!/\.(js|html)$/.test(name) || name === 'i18n.js') continue;
+    if (!/\.(js|html)$/.test(name) || name === 'words.js') continue;
+    // The first view and what it is made of speak before any other part is there.
+    const first = name === 'index.html' || FIRST.has(name), spoken = { ...parts.get('').de, ...(first ? {} : { ...parts.get(name === 'add.js' ? '-add' : '-more').de, ...(name === 'printer.js' ? parts.get('-add').de : {}) }) };
     const text = await readFile(new URL(name, dir), 'utf8');
     const keys = [...text.matchAll(/\bt\('((?:[^'\\]|\\.)*)'/g), ...text.matchAll(/data-t="([^"]*)"/g), ...text.matchAll(/count\('([^']*)'/g)];
-    for (const [, key] of keys) { found += 1; assert.ok(key in de, `${name}: German lacks ${key}`); }
+    for (const [, key] of keys) { found += 1; assert.ok(key in spoken || (key.startsWith('fault.') && key in parts.get('-printer').de), `${name}: German lacks ${key}`); }
   }
   assert.ok(found > 200, `${found} texts`);
 });
@@ -231,13 +269,13 @@ test('languages are chosen and spoken', () => {
   speak(de, 'de-DE');
   assert.equal(t('{n} needs you|{n} need you', { n: 1 }), '1 braucht Hilfe');
   assert.equal(t('{n} needs you|{n} need you', { n: 2 }), '2 brauchen Hilfe');
-  assert.equal(format.grams(1234.5), '1,23 kg');
+  assert.equal(plain(format.grams(1234.5)), '1,23 kg');
   speak(en, 'en-GB');
   assert.equal(t('{n} needs you|{n} need you', { n: 2 }), '2 need you');
 });
 
 test('sizes and times in words', () => {
-  assert.deepEqual([0, 999, 1500, 75_400, 20_000_000, 1_500_000_000].map(format.bytes), ['0 B', '999 B', '1.5 kB', '75 kB', '20 MB', '1.5 GB']);
-  assert.deepEqual([30, 60, 61, 4320, 97_200].map(format.duration), ['less than a minute', '1 min', '2 min', '1 h 12 min', '1 d 3 h']);
-  assert.deepEqual([format.degrees(219.4, 220), format.degrees(41, 0), format.degrees(null, null), format.degrees('x', 60)], ['219→220 °C', '41 °C', null, '?→60 °C']);
+  assert.deepEqual([0, 999, 1500, 75_400, 20_000_000, 1_500_000_000].map((n) => plain(format.bytes(n))), ['0 B', '999 B', '1.5 kB', '75 kB', '20 MB', '1.5 GB']);
+  assert.deepEqual([30, 60, 61, 4320, 97_200].map((n) => plain(format.duration(n))), ['less than a minute', '1 min', '2 min', '1 h 12 min', '1 d 3 h']);
+  assert.deepEqual([format.degrees(219.4, 220), format.degrees(41, 0), format.degrees(null, null), format.degrees('x', 60)].map((one) => one && plain(one)), ['219→220 °C', '41 °C', null, '?→60 °C']);
 });

@@ -1,12 +1,14 @@
 // Adding a printer: what was found on the network, where its codes stand, a test in steps. Also the first run.
-import { t, said } from './i18n.js';
+import { t, said } from './words.js';
 import { button, field, h, icon, rebuild, set, show } from './dom.js';
 import { absent, act, get, request } from './api.js';
 import { list, object, text } from './model.js';
-import { wrong } from './sheet.js';
-import { toast } from './notice.js';
+import { wrong, toast } from './sheet.js';
 
 const plain = { autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' };
+const AGAIN_MS = [4000, 5000];
+// Somebody else's test takes a few seconds; it is waited for.
+const BUSY_MS = 2000, BUSY_TIMES = 5;
 const GUIDES = ['x1', 'a1', 'buddy', 'pi'];
 
 export default function add({ store, go }) {
@@ -23,23 +25,39 @@ export default function add({ store, go }) {
     h('div', { class: 'adding' }, h('section', { class: 'panel', 'aria-labelledby': 'found' }, h('h3', { id: 'found' }, t('On your network')), looked, found, h('div', { class: 'row' }, look)),
       h('section', { class: 'panel form', 'aria-labelledby': 'by-hand' }, h('h3', { id: 'by-hand' }, t('Its data')), form),
       h('section', { class: 'panel', 'aria-labelledby': 'where' }, h('h3', { id: 'where' }, t('Where the codes stand')), GUIDES.map((one) => h('details', {}, h('summary', {}, t(`guide.${one}.name`)), h('ol', { class: 'guide' }, t(`guide.${one}`).split(' / ').map((step) => h('li', {}, step))))))));
-  let left = false;
+  let left = false, timer = 0;
 
+  // Some printers call every ten seconds only: what was heard since the first look is asked for twice more, without waiting, for
+  // the appliance waits for one at a time.
   async function search() {
+    clearTimeout(timer);
     look.disabled = true;
     set(looked, t('Looking for printers'));
-    const answer = await get('/printers/discover');
+    const goes = await listen('', true);
     look.disabled = false;
-    if (left) return;
-    if (!answer.ok) { set(looked, absent(answer) ? t('This version cannot look for printers. Enter the data by hand.') : answer.message); show(look, !absent(answer)); return; }
+    if (goes && !left) again(0);
+  }
+  function again(n) { timer = setTimeout(async () => { const more = n + 1 < AGAIN_MS.length; if (await listen('?timeout=0', more) && more && !left) again(n + 1); }, AGAIN_MS[n]); }
+  // Answers whether looking on makes sense.
+  async function listen(how, more) {
+    const answer = await get(`/printers/discover${how}`);
+    if (left) return false;
+    if (!answer.ok) { set(looked, absent(answer) ? t('This version cannot look for printers. Enter the data by hand.') : answer.message); show(look, !absent(answer)); return false; }
     const all = list(answer.json?.discovered ?? answer.json?.printers).map(object);
     const fresh = all.filter((one) => !one.already_added);
-    const hindered = list(answer.json?.errors).map((one) => said('discovery', object(one).kind, object(one).message));
-    set(looked, hindered.length && !fresh.length ? hindered.join(' ') : fresh.length ? t('These answered. Choose one, or enter the data by hand.') : all.length ? t('All that answered are in the list already.') : t('None found. Is it on and in the same network? It can also be entered by hand.'));
-    rebuild(found, fresh, () => fresh.map((one) => button([h('span', {}, h('b', {}, text(one.name) ?? text(one.hostname) ?? text(one.model) ?? text(one.ip_address) ?? text(one.ip) ?? '?'), h('br'), h('small', {}, [one.model, one.ip_address ?? one.ip, one.serial_number ?? one.serial].filter(Boolean).join(' · '))), t('Choose')], () => fill(one))));
+    const hindered = [...new Set(list(answer.json?.errors).map((one) => said('discovery', object(one).kind, object(one).message)))];
+    set(looked, more && !hindered.length && !fresh.length ? t('Looking for printers') : hindered.length && !fresh.length ? hindered.join(' ') : fresh.length ? t('These answered. Choose one, or enter the data by hand.') : all.length ? t('All that answered are in the list already.') : t('None found. Is it on and in the same network? It can also be entered by hand.'));
+    // Only what is shown counts: a list that is made anew loses the focus.
+    rebuild(found, fresh.map((one) => [one.name, one.hostname, one.model, one.ip_address, one.serial_number]), () => fresh.map((one) => button([h('span', {}, h('b', {}, text(one.name) ?? text(one.hostname) ?? text(one.model) ?? text(one.ip_address) ?? text(one.ip) ?? '?'), h('br'), h('small', {}, [one.model, one.ip_address ?? one.ip, one.serial_number ?? one.serial].filter(Boolean).join(' · '))), h('span', { class: 'choose' }, t('Choose'))], () => fill(one))));
+    return !hindered.length;
   }
   search();
-  return { title: t('Add a printer'), node, gone() { left = true; } };
+  return {
+    title: t('Add a printer'), node,
+    // A backup was restored meanwhile.
+    event(name) { if (first && name === 'snapshot' && store.printers.size) go('#/now', true); },
+    gone() { left = true; clearTimeout(timer); },
+  };
 }
 
 // The form for a new printer, or for changes to one. Codes are never shown; empty means unchanged.
@@ -59,7 +77,7 @@ export function printerForm(known, done) {
   const bambuPorts = h('div', { class: 'grid2' }, port('mqtt_port', t('MQTT port'), 8883), port('ftps_port', t('FTPS port'), 990)), linkPorts = h('div', {}, port('http_port', t('HTTP port'), 80));
   const steps = h('ol', { class: 'steps' }), result = h('p', { role: 'alert' }), send = h('button', {}, known ? t('Save') : t('Add printer')), test = button(t('Test the connection'), tryIt);
   const form = h('form', { novalidate: true },
-    h('fieldset', {}, h('legend', { class: 'seen' }, t('Kind')), h('div', { class: 'tabs' }, kind('bambu_lab', 'Bambu Lab'), kind('prusa_link', 'Prusa (PrusaLink)'))),
+    h('fieldset', {}, h('legend', { class: 'seen' }, t('Kind')), h('div', { class: 'tabs' }, kind('bambu_lab', 'Bambu Lab'), kind('prusa_link', 'Prusa'))),
     field(t('Name'), input('name', { maxlength: '64', value: known?.name ?? '', required: true })),
     field(t('Address'), input('ip_address', { maxlength: '253', value: way.ip_address ?? '', required: true, inputmode: 'url' }), t('where.ip_address')),
     bambu, link,
@@ -92,10 +110,17 @@ export function printerForm(known, done) {
     if (lack) wrong(form, { field: lack[0] });
     return lack;
   }
+  async function tested() {
+    for (let n = 0; ; n += 1) {
+      const answer = await request('/printers/test-connection', 'POST', body());
+      if (answer.status !== 503 || n >= BUSY_TIMES) return answer;
+      await new Promise((end) => { setTimeout(end, BUSY_MS); });
+    }
+  }
   async function tryIt() {
     if (refuse()) return;
     rebuild(steps, 'wait', () => h('li', {}, icon('preparing'), t('Testing; this takes up to 20 s.')));
-    const answer = await act(test, result, () => request('/printers/test-connection', 'POST', body()), '');
+    const answer = await act(test, result, tested, '');
     const all = list(answer.json?.steps).map(object);
     rebuild(steps, [all, Date.now()], () => all.map((one) => h('li', { class: { ok: 'c-good', failed: 'c-bad' }[one.result], 'data-result': one.result },
       icon({ ok: 'finished', failed: 'failed' }[one.result] ?? 'connecting'), h('span', {}, h('b', {}, said('step', one.step)), one.result === 'failed' ? [' – ', said('trouble', one.kind, one.message)] : one.result === 'skipped' ? h('small', {}, ` ${t('not tried')}`) : ''))));

@@ -1,5 +1,5 @@
 // Asking the appliance, and what to say when it does not answer.
-import { t, said } from './i18n.js';
+import { t, said } from './words.js';
 
 export const API = '/api/v1';
 const LIMIT_MS = 35_000;
@@ -20,9 +20,7 @@ export async function request(path, method = 'GET', payload, again = true) {
     });
     let json = null;
     try { json = await answer.json(); } catch { /* 204, or no JSON */ }
-    if (needsPassword(answer.status, json) && again && login && path !== '/login') {
-      return await login() ? request(path, method, payload, false) : { ok: false, status: 401, json, message: t('This needs the password.'), code: 'PASSWORD_NEEDED' };
-    }
+    if (again && path !== '/login' && await admitted(answer.status, json)) return request(path, method, payload, false);
     return { ok: answer.ok, status: answer.status, json, message: why(answer.status, json), code: json?.error_code ?? null };
   } catch {
     return { ok: false, status: 0, json: null, message: t('The appliance did not answer. Try again.'), code: null };
@@ -30,10 +28,14 @@ export async function request(path, method = 'GET', payload, again = true) {
 }
 export const get = (path) => request(path);
 
-const needsPassword = (status, json) => status === 401 || (status === 403 && json?.error_code === 'PASSWORD_NEEDED');
+// Whether to ask once more: the answer wanted a password, and now there is one and it was given.
+export async function admitted(status, json) {
+  const code = json?.error_code, isUnset = status === 403 && code === 'PASSWORD_NOT_SET';
+  return Boolean(login) && (isUnset || status === 401 || (status === 403 && code === 'PASSWORD_NEEDED')) && login(isUnset);
+}
 
 // What the appliance says; in the reader's language where the code is known.
-function why(status, json) {
+export function why(status, json) {
   if (status === 404 && !json) return t('This version cannot do that.');
   return said('code', json?.error_code, json?.message) || t('The appliance answered {n}.', { n: status });
 }
@@ -56,7 +58,7 @@ export function upload(path, file, progress, again = true, more = {}) {
     x.onload = async () => {
       let json = null;
       try { json = JSON.parse(x.responseText); } catch { /* no JSON */ }
-      if (needsPassword(x.status, json) && again && login && await login()) { done(await upload(path, file, progress, false, more)); return; }
+      if (again && await admitted(x.status, json)) { done(await upload(path, file, progress, false, more)); return; }
       done({ ok: x.status >= 200 && x.status < 300, status: x.status, json, message: why(x.status, json), code: json?.error_code ?? null });
     };
     x.send(file);

@@ -1,14 +1,11 @@
 // The page: language, stream, header, views. Everything that is not needed at once comes when it is asked for.
-import { choose, locale, speak, t } from './i18n.js';
-import { clock, duration, seconds } from './format.js';
+import { choose, learn, locale, speak, t, clock, duration, seconds } from './words.js';
 import { $, h, icon, mark, safely, set, show } from './dom.js';
 import { get, onLogin, request } from './api.js';
 import * as model from './model.js';
 import * as look from './look.js';
-import { connect } from './link.js';
-import { askPassword } from './sheet.js';
-import { say, toast } from './notice.js';
-import now from './now.js';
+import { connect } from './stream.js';
+import { askPassword, say, toast } from './sheet.js';
 
 const body = document.body, kiosk = new URLSearchParams(location.search).has('kiosk');
 const stored = (key) => { try { return localStorage.getItem(key); } catch { return null; } };
@@ -18,6 +15,12 @@ const NEWS_MS = 10 * 60_000, TICK_MS = 5000;
 const { language, tag } = choose([stored('language'), ...navigator.languages].filter(Boolean));
 speak((await (language === 'de' ? import('./de.js') : import('./en.js'))).default, tag);
 document.documentElement.lang = language;
+// The other words of the language, part by part; one that could not be had is asked for again the next time.
+const learnt = new Map();
+function words(part) {
+  if (!learnt.has(part)) learnt.set(part, import(`./${language}-${part}.js`).then((table) => learn(table.default), (error) => { learnt.delete(part); throw error; }));
+  return learnt.get(part);
+}
 if (stored('theme')) document.documentElement.dataset.theme = stored('theme');
 body.classList.toggle('kiosk', kiosk);
 
@@ -25,11 +28,13 @@ const store = model.empty(), link = { state: 'off', heard: null };
 
 // --- views --------------------------------------------------------------------------------------
 const VIEWS = {
-  now: () => ({ default: now }),
+  now: () => import('./now.js'),
   jobs: () => import('./jobs.js'), job: () => import('./job.js'), files: () => import('./files.js'), file: () => import('./file.js'),
   library: () => import('./library.js'), entry: () => import('./entry.js'), materials: () => import('./materials.js'), events: () => import('./events.js'),
   trace: () => import('./trace.js'), settings: () => import('./settings.js'), add: () => import('./add.js'), printer: () => import('./printer.js'), more: () => import('./more.js'),
 };
+// What each view says beyond the first one.
+const PARTS = { now: [], add: ['add'], printer: ['add', 'more'] };
 const NAV = [['now', 'printing'], ['jobs', 'jobs'], ['files', 'file'], ['materials', 'spool'], ['library', 'library'], ['events', 'events'], ['settings', 'settings'], ['more', 'connecting']];
 
 // The address after the # names a view and what it is about.
@@ -45,6 +50,11 @@ function route(hash) {
   return Object.hasOwn(VIEWS, first) ? { view: first, nav: first, id } : { view: 'now', nav: 'now' };
 }
 
+// An empty appliance has no use for cards: the first snapshot tells. One that does not come is waited for briefly.
+const KNOWN_MS = 1500;
+let tellKnown = () => {};
+const whenKnown = () => store.known || Promise.race([new Promise((tell) => { tellKnown = tell; }), new Promise((end) => { setTimeout(end, KNOWN_MS); })]);
+
 let view = null, at = null, turn = 0;
 function go(hash, replace = false) { if (replace) location.replace(hash); else location.hash = hash; }
 
@@ -53,8 +63,13 @@ async function enter(first = false) {
   at = where;
   for (const a of document.querySelectorAll('nav a')) mark(a, 'aria-current', a.dataset.nav === where.nav ? 'page' : null);
   let made;
+  if (where.view === 'now' || where.view === 'add') {
+    await whenKnown();
+    if (mine !== turn) return;
+    if (where.view === 'now' && store.known && !store.printers.size && !kiosk) { go('#/settings/printers/add', true); return; }
+  }
   try {
-    const module = await VIEWS[where.view]();
+    const [module] = await Promise.all([VIEWS[where.view](), ...(PARTS[where.view] ?? ['more']).map(words)]);
     if (mine !== turn) return;
     view?.gone?.();
     made = module.default({ store, id: where.id, go, kiosk, draw, link, logout });
@@ -76,18 +91,20 @@ function hear(name, text) {
   let json;
   try { json = JSON.parse(text); } catch { return; }
   const before = look.summary(store, Date.now());
-  const looks = name === 'printer_status_update' ? words(json) : null;
+  const looks = name === 'printer_status_update' ? looksLike(json) : null;
   const e = model.reduce(store, name, json, Date.now());
   if (!e) return;
-  if (name === 'snapshot') { recall(); whoAmI(); if (!before) loadSpools(); }
-  safely(() => announce(e, looks, json));
+  if (name === 'snapshot') { tellKnown(); recall(); whoAmI(); if (!before) loadSpools(); }
+  const tell = () => safely(() => announce(e, looks, json));
+  // What printers complain of, and the steps of their preparations, have words of their own, which few need at once.
+  if (!learnt.has('printer') && model.speaks(store)) words('printer').then(draw, () => {}).then(tell); else tell();
   safely(() => view?.event?.(name, e));
   draw();
 }
-function words(json) { const p = store.printers.get(model.unwrap('', json).data.printer_id); return p ? look.look(p, Date.now()).words : null; }
+function looksLike(json) { const p = store.printers.get(model.unwrap('', json).data.printer_id); return p ? look.look(p, Date.now()).words : null; }
 
 function announce(e, before, json) {
-  const p = store.printers.get(e.data.printer_id), after = before === null ? null : words(json);
+  const p = store.printers.get(e.data.printer_id), after = before === null ? null : looksLike(json);
   if (before && after && before !== after && p) say(`${p.name}: ${after}`);
   const age = e.at === null ? 0 : Date.now() + (store.skew ?? 0) - e.at;
   const item = age < NEWS_MS ? look.news(store, e) : null;
@@ -105,9 +122,10 @@ async function recall() {
 }
 
 // Whether this browser may change things, where that needs the password.
-async function whoAmI() {
-  if (store.auth === 'open') return;
+async function whoAmI(anew = false) {
+  if (store.auth === 'open' && !anew) return;
   const answer = await get('/login');
+  store.auth = answer.json?.mode ?? store.auth;
   store.loggedIn = answer.json?.authenticated === true;
   draw();
 }
@@ -184,8 +202,12 @@ async function logout() {
   way.retry();
   draw();
 }
-onLogin(askPassword);
-addEventListener('login', () => { store.loggedIn = true; if (link.state === 'locked') way.retry(); draw(); });
+onLogin(async (isUnset) => {
+  if (!isUnset) return askPassword(link.state === 'locked');
+  const [module] = await Promise.all([import('./password.js'), words('more')]);
+  return module.firstPassword();
+});
+addEventListener('login', () => { store.loggedIn = true; whoAmI(true); if (link.state === 'locked') way.retry(); draw(); });
 
 // --- the start ----------------------------------------------------------------------------------
 for (const node of document.querySelectorAll('[data-t]')) node.textContent = t(node.dataset.t);
@@ -194,7 +216,7 @@ $('notes').setAttribute('aria-label', t('Notes'));
 $('skip').onclick = (event) => { event.preventDefault(); $('view').focus(); };
 $('nav').append(...NAV.map(([name, picture]) => h('a', { href: `#/${name}`, 'data-nav': name }, icon(picture), h('span', {}, t(`nav.${name}`)))));
 $('mode').onclick = () => { if (store.loggedIn) logout(); else askPassword(); };
-$('strip-act').onclick = () => { if (link.state === 'locked') askPassword(); else location.reload(); };
+$('strip-act').onclick = () => { if (link.state === 'locked') askPassword(true); else location.reload(); };
 addEventListener('hashchange', () => enter());
 addEventListener('language', () => location.reload());
 
@@ -206,12 +228,15 @@ if (kiosk) {
   setInterval(() => { if (store.build && body.dataset.build !== 'dev' && store.build !== body.dataset.build && link.state === 'live') location.reload(); draw(); }, 1000);
 } else setInterval(() => { if (!document.hidden) draw(); }, TICK_MS); // Ages and times left move on by themselves.
 
-const way = connect(hear, (state, heard) => {
+const way = connect(model.EVENTS, hear, (state, heard) => {
   link.state = state;
   link.heard = heard;
-  if (state === 'locked' && !kiosk) askPassword();
+  // What was known is somebody else's now.
+  if (state === 'locked') store.known = false;
+  if (state === 'locked' && !kiosk) askPassword(true);
   safely(() => view?.link?.(state));
   draw();
 });
+$('view').append(h('p', { class: 'quiet' }, t('Waiting for the first word from the appliance.')));
 await enter(true);
 body.dataset.locale = locale;

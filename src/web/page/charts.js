@@ -1,6 +1,5 @@
 // Three small charts, each a sentence for readers of the screen and a table for everybody who wants the figures.
-import { t } from './i18n.js';
-import { day as dayText, grams, number } from './format.js';
+import { t, day as dayText, grams, number } from './words.js';
 import { h, svg } from './dom.js';
 
 const WIDTH = 280, HEIGHT = 72;

@@ -1,6 +1,5 @@
 // One file of the library: every figure, every picture, where it came from.
-import { t, said } from './i18n.js';
-import { bytes, moment } from './format.js';
+import { t, said, bytes, moment } from './words.js';
 import { button, h, rebuild, set, term } from './dom.js';
 import { API, act, get, request } from './api.js';
 import { list, time } from './model.js';

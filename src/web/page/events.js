@@ -1,12 +1,10 @@
 // Events: what happens, as it happens; with filters, counts, and the way to what led to what.
-import { t, said } from './i18n.js';
-import { clock, number, seconds } from './format.js';
+import { t, said, clock, number, seconds } from './words.js';
 import { button, field, h, keyed, mark, rebuild, select, set, show } from './dom.js';
 import { get } from './api.js';
 import { list, object, text, unwrap } from './model.js';
-import { line } from './look.js';
 import { filters } from './pager.js';
-import { laneOf } from './timeline.js';
+import { laneOf, line } from './timeline.js';
 
 const ROWS = 100, PAGE = 200;
 const GROUPS = ['lane.printer', 'lane.job', 'lane.file', 'lane.pictures', 'lane.filament', 'lane.other'];

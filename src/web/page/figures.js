@@ -1,6 +1,5 @@
 // What was read from a print file: every figure, the filaments, and the pictures of every plate.
-import { t, has } from './i18n.js';
-import { bytes, duration, grams, moment, number } from './format.js';
+import { t, has, bytes, duration, grams, moment, number } from './words.js';
 import { h, term } from './dom.js';
 import { list, object, time } from './model.js';
 import { color } from './look.js';

@@ -1,6 +1,5 @@
 // One file: pictures, figures, where it came from, what can be done with it.
-import { t, said } from './i18n.js';
-import { bytes, moment } from './format.js';
+import { t, said, bytes, moment } from './words.js';
 import { h, icon, rebuild, set, term } from './dom.js';
 import { API, get } from './api.js';
 import { time } from './model.js';

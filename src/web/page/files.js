@@ -1,6 +1,5 @@
 // Files: what lies on the printers, what is kept here, and why something could not be fetched.
-import { t, said, has } from './i18n.js';
-import { bytes, clock } from './format.js';
+import { t, said, has, bytes, clock } from './words.js';
 import { button, draws, field, h, icon, mark, picture, rebuild, select, set, show } from './dom.js';
 import { API, act, request } from './api.js';
 import { time } from './model.js';
@@ -53,7 +52,7 @@ export default function files({ store }) {
 }
 
 function row(store, changed) {
-  const shot = picture(''), name = h('a', {}), state = h('span', { class: 'tag' }), about = h('span', { class: 's' }), when = h('span', { class: 'r s' });
+  const shot = picture(''), name = h('a', {}), state = h('span', { class: 'tag' }), about = h('span', { class: 's about' }), when = h('span', { class: 'r s' });
   const why = h('span', { class: 's wide' }), acts = h('div', { class: 'row acts' }), result = h('p', { role: 'alert' });
   const node = h('li', {}, h('span', { class: 'thumb' }, shot), h('span', { class: 'name' }, name), state, about, when, why, h('div', { class: 'acts' }, acts, result));
   node.update = (f, now) => {
@@ -65,9 +64,10 @@ function row(store, changed) {
     const run = f.status === 'downloading' ? [...store.fetches.values()].find((one) => one.state === 'run' && one.name && (one.name === f.filename || f.path.endsWith(one.name))) : null;
     const part = run?.size && run.bytes !== null ? Math.floor((run.bytes / run.size) * 100) : null;
     rebuild(state, [f.status, part], () => [icon(picture), said('file', f.status) + (part === null ? '' : ` ${part} %`)]);
-    set(about, [f.printer_id ? store.printers.get(f.printer_id)?.name ?? f.printer_name : said('source', f.source), f.file_size === null ? null : bytes(f.file_size)].filter(Boolean).join(' · '));
-    const at = time(f.downloaded_at) ?? time(f.created_at);
-    set(when, at ? clock(at, now) : '');
+    const at = time(f.downloaded_at) ?? time(f.created_at), moment = at ? clock(at, now) : '';
+    // On a phone the time stands beside the size; where there is room it has its own place.
+    rebuild(about, [f.printer_id, f.printer_name, f.source, f.file_size, moment, store.printers.get(f.printer_id)?.name], () => [[f.printer_id ? store.printers.get(f.printer_id)?.name ?? f.printer_name : said('source', f.source), f.file_size === null ? null : bytes(f.file_size)].filter(Boolean).join(' · '), moment ? h('span', { class: 'narrow' }, ` · ${moment}`) : null]);
+    set(when, moment);
     const words = reason(f);
     set(why, words);
     show(why, words);

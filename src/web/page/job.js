@@ -1,6 +1,5 @@
 // One print: its picture, its figures, and how it went as a timeline.
-import { t } from './i18n.js';
-import { duration, grams, moment } from './format.js';
+import { t, duration, grams, moment } from './words.js';
 import { button, draws, field, h, icon, mark, picture, rebuild, set, term } from './dom.js';
 import { act, get, request } from './api.js';
 import { time } from './model.js';
@@ -39,7 +38,7 @@ export default function job({ store, id, go }) {
     mark(state, 'class', `tag c-${jobColor(status)}`);
     rebuild(state, [status, part], () => [icon(jobIcon(status)), jobWords({ status }) + (part === null ? '' : ` ${part} %`)]);
     const show = (x) => (time(x) === null ? null : moment(time(x)));
-    const pairs = [[t('Printer'), store.printers.get(j.printer_id)?.name ?? j.printer_name], [t('File'), j.filename], [t('Plate'), j.plate],
+    const pairs = [[t('Printer'), store.printers.get(j.printer_id)?.name ?? j.printer_name], [t('File'), j.filename?.split('/').pop()], [t('Plate'), j.plate],
       [t('Started'), show(j.started_at)], [t('Ended'), show(j.completed_at)], [t('Duration'), j.duration_s === null ? null : duration(j.duration_s)],
       [t('Filament'), j.material_used_g === null ? null : grams(j.material_used_g)], [t('Error'), j.error]].filter(([, value]) => value !== null && value !== undefined && value !== '');
     rebuild(facts, pairs, () => pairs.map(([label, value]) => term(label, String(value))));

@@ -1,6 +1,5 @@
 // Jobs: the history with its pictures, filters and figures.
-import { t } from './i18n.js';
-import { clock, duration, grams } from './format.js';
+import { t, brief, clock, grams } from './words.js';
 import { bar, draws, field, h, icon, mark, picture, rebuild, select, set, show } from './dom.js';
 import { API, get } from './api.js';
 import { list, time } from './model.js';
@@ -29,7 +28,7 @@ export default function jobs({ store }) {
   const stats = h('details', { class: 'panel', hidden: true, open: matchMedia('(min-width: 900px)').matches }, h('summary', {}, t('Statistics')), sums, charts);
   const node = h('section', { 'aria-labelledby': 'view-title' },
     h('div', { class: 'head' }, h('h2', { id: 'view-title', tabindex: '-1' }, t('nav.jobs')), csv), stats,
-    filters([field(t('End'), status), field(t('Printer'), printer), field(t('From'), from), field(t('To'), to)], changed),
+    filters([field(t('State'), status), field(t('Printer'), printer), field(t('From'), from), field(t('To'), to)], changed),
     rows, pages.foot);
 
   async function readFigures() {
@@ -77,7 +76,7 @@ function row(store) {
     set(who, [store.printers.get(j.printer_id)?.name ?? j.printer_name, j.error].filter(Boolean).join(' · '));
     const ended = time(j.completed_at) ?? live?.ended, started = time(j.started_at), long = live?.duration ?? j.duration_s, used = live?.grams ?? j.material_used_g;
     set(when, done
-      ? [ended ? clock(ended, now) : null, long === null || long === undefined ? null : duration(long), used === null || used === undefined ? null : grams(used)].filter(Boolean).join(' · ')
+      ? [ended ? clock(ended, now) : null, long === null || long === undefined ? null : brief(long), used === null || used === undefined ? null : grams(used)].filter(Boolean).join(' · ')
       : started ? t('since {t}', { t: clock(started, now) }) : '');
   };
   return node;

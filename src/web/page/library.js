@@ -1,6 +1,5 @@
 // Library: what is kept for good; files dropped here are sent to the appliance.
-import { t, said } from './i18n.js';
-import { bytes, clock } from './format.js';
+import { t, said, bytes, clock } from './words.js';
 import { bar, button, draws, field, h, keyed, mark, picture, select, set } from './dom.js';
 import { absent, get, upload } from './api.js';
 import { time } from './model.js';

@@ -1,6 +1,5 @@
 // How what is known is shown: words, icons, order, figures. Pure; the caller brings the time.
-import { t, said, has } from './i18n.js';
-import { bytes, clock, degrees, duration } from './format.js';
+import { t, said, has, bytes, clock, degrees, duration } from './words.js';
 import { object, over, text } from './model.js';
 
 // A printer that is connected but told nothing for this long is shown as such.
@@ -53,16 +52,34 @@ export function look(p, now) {
   if (key === 'disabled') note = t('disabled.note');
   if (key === 'unknown') note = t('No word from the printer yet.');
   if (way.status === 'connecting' && key !== 'connecting' && key !== 'disabled') note ??= t('Connecting again. What is shown may be old.');
-  const stage = p.stage ? said('stage', p.stage, p.stage) : null;
-  if (out) { words = t('Filament ran out'); note = t('Load filament, then press Resume.'); }
-  if (key === 'paused' || key === 'preparing') note ??= stage;
-  // Errors say it better where there are some; they have their own place.
+  const stage = p.stage ? sentence(said('stage', p.stage, p.stage)) : null;
+  // Errors say it better where their code is known; they have their own place.
+  const told = (p.errors ?? []).some((e) => has(`fault.${faultOf(e).key}`));
+  if (out) { words = t('Filament ran out'); if (!told) note = t('Load filament, then press Resume.'); }
+  if ((key === 'paused' && !out) || key === 'preparing') note ??= stage;
   if (key === 'attention' && !(p.errors ?? []).length) note ??= stage;
   if (takeOff(p) && !['offline', 'fix', 'disabled'].includes(key)) note ??= t(key === 'idle' ? 'A print may still lie on it. Take it off, then press "It is off".' : 'Take it off the plate, then press "It is off".');
   const cut = key === 'offline' || key === 'fix' || (way.status === 'connecting' && key !== 'disabled');
   const silent = !cut && key !== 'disabled' && p.heard !== null && p.heard !== undefined && now - p.heard > SILENT_MS;
   if (silent) note = t('Connected, but no news since {t}.', { t: clock(p.heard, now) });
   return { key, words, icon, colour, band, bar, note, stale: cut || silent, kind: way.kind ?? null };
+}
+
+// A printer's own words begin small.
+const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+
+// An error that a printer shows, in words: those for its code, else what is said of its kind. In codes of a feeder (07, and 12
+// of the small one) the unit and the slot are numbers: `0701-2200-0002-0001` is the third slot of the second.
+function faultOf(e) {
+  const code = text(e?.code) ?? '', feeder = /^(07|12)(0[0-7])-(([126])([0-7])00)?/.exec(code);
+  const key = feeder ? `0700-${feeder[3] ? `${feeder[4]}000${code.slice(9)}` : code.slice(5)}` : code;
+  return { key, unit: feeder ? Number(feeder[2]) + 1 : '', slot: feeder?.[5] ? Number(feeder[5]) + 1 : '' };
+}
+export function fault(e) {
+  const { key, ...where } = faultOf(e);
+  if (has(`fault.${key}`)) return t(`fault.${key}`, where);
+  const words = text(e.message) ?? said('error', e.kind), part = /^(\w+): look the code up/.exec(words)?.[1];
+  return part && has('fault.part') ? t('fault.part', { part: said('part', part) }) : sentence(said('fault', words, words));
 }
 
 // Filament that is out waits for a hand as much as an error does.
@@ -166,17 +183,6 @@ export const jobIcon = (status) => ({ pending: 'connecting', preparing: 'prepari
 export const jobColor = (status) => ({ preparing: 'run', running: 'run', paused: 'hold', completed: 'good', failed: 'bad' })[status] ?? '';
 export { over };
 
-// One line of the log: what, and about whom.
-export function line(store, e) {
-  const d = e.data, p = store.printers.get(d.printer_id), material = object(d.material);
-  const who = p?.name ?? text(d.name) ?? text(d.printer_id);
-  const job = store.jobs.get(d.job_id);
-  const status = text(d.new_status) ?? text(d.status);
-  const state = status ? said(e.event.startsWith('job') ? 'job' : 'state', status) : null;
-  const what = text(d.job_name) ?? text(d.filename) ?? text(d.current_job) ?? text(d.material_name) ?? text(material.name) ?? job?.name;
-  return { what: said('event', e.event), about: [who, what, state, text(d.kind)?.replaceAll('_', ' '), text(d.reason), text(d.message) ?? text(d.error)].filter(Boolean).join(' · ') };
-}
-
 // --- what deserves a word by itself -------------------------------------------------------------
 // Answers {text, tone, href} for a toast, or null. `before` is how the printer looked before the event.
 export function news(store, e) {
@@ -194,10 +200,10 @@ export function news(store, e) {
     case 'printer_status_update': {
       if (d.status !== 'attention') return null;
       const first = object((d.errors ?? [])[0]);
-      return { text: `${printer}: ${text(first.message) ?? t('state.attention')}`, tone: 'bad', href: '#/now', once: `${d.printer_id} ${first.code}` };
+      return { text: `${printer}: ${first.code || first.message ? fault(first) : t('state.attention')}`, tone: 'bad', href: '#/now', once: `${d.printer_id} ${first.code}` };
     }
     case 'printer_connection_progress':
-      return d.status === 'error' ? { text: `${printer}: ${said('trouble', d.kind, d.message)}`, tone: 'bad', href: '#/now', once: `${d.printer_id} ${d.kind}` } : null;
+      return d.status === 'error' ? { text: `${printer}: ${has(`trouble.${d.kind}.short`) ? t(`trouble.${d.kind}.short`) : said('trouble', d.kind, d.message)}`, tone: 'bad', href: '#/now', once: `${d.printer_id} ${d.kind}` } : null;
     case 'printer_control_failed':
       return { text: `${printer}: ${said('control', d.kind, d.error)}`, tone: 'bad', href: '#/now' };
     case 'file_verification_failed': return { text: t('{name} is damaged. It is fetched again.', { name: text(d.filename) ?? '' }), tone: 'bad', href: '#/files' };

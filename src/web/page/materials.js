@@ -1,6 +1,5 @@
 // Materials: spools with what is left of them, bookings, and what has to be ordered.
-import { t } from './i18n.js';
-import { grams, number } from './format.js';
+import { t, grams, number } from './words.js';
 import { bar, button, field, h, mark, rebuild, select, set, show } from './dom.js';
 import { API, get } from './api.js';
 import { list } from './model.js';

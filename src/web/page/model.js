@@ -4,7 +4,7 @@ const JOBS_MAX = 50, LOG_MAX = 300, SPOOLS_MAX = 500;
 
 export function empty() {
   return {
-    known: false, printers: new Map(), jobs: new Map(), fetches: new Map(), spools: new Map(), log: [], unknown: 0,
+    known: false, printers: new Map(), gone: new Set(), jobs: new Map(), fetches: new Map(), spools: new Map(), log: [], unknown: 0,
     seq: null, build: null, started: null, auth: null, warnings: [], skew: null, loggedIn: false,
   };
 }
@@ -52,9 +52,9 @@ const fetching = (store, id, e, now) => { if (id) fetched(store, id, e, now); };
 const ofJob = (store, id, e, now) => job(store, e.data, e.event, e.at ?? now);
 const ofSpool = (store, id, e) => spool(store, e.data.material);
 const HANDLERS = {
-  printer_added: (store, id, e, now) => { if (id) printer(store, id, e.data, now, false); },
+  printer_added: (store, id, e, now) => { store.gone.delete(id); if (id) printer(store, id, e.data, now, false); },
   printer_updated: (store, id, e, now) => { if (id) printer(store, id, e.data, now, false); },
-  printer_removed: (store, id) => { store.printers.delete(id); store.fetches.delete(id); },
+  printer_removed: (store, id) => { store.gone.add(id); store.printers.delete(id); store.fetches.delete(id); },
   printer_status_update: (store, id, e, now) => { if (id) printer(store, id, e.data, now, true); },
   printer_status: (store, id, e, now) => { for (const p of list(e.data.printers)) fresh(store, object(p), e, now); },
   printer_connection_progress: (store, id, e) => progress(store, id, e.data),
@@ -84,7 +84,7 @@ for (const name of ['printer_connected', 'printer_disconnected', 'printer_monito
 export const EVENTS = Object.keys(HANDLERS);
 
 function snapshot(store, d, now) {
-  Object.assign(store, { known: true, printers: new Map(), jobs: new Map(), fetches: new Map() });
+  Object.assign(store, { known: true, printers: new Map(), gone: new Set(), jobs: new Map(), fetches: new Map() });
   store.seq = number(d.seq) ?? store.seq;
   // A factory reset begins to count anew.
   if (store.log.some((e) => e.seq > store.seq)) store.log = [];
@@ -157,6 +157,8 @@ function pictured(store, e, url) {
 
 // --- printers -----------------------------------------------------------------------------------
 function printer(store, id, d, now, heard) {
+  // Its last word may come after its removal.
+  if (store.gone.has(id)) return;
   const p = store.printers.get(id) ?? { id, name: id, type: null, enabled: true, status: 'unknown', connection: {}, heard: null, filaments: [], errors: [] };
   if (text(d.name)) p.name = d.name;
   if (text(d.type)) p.type = d.type;
@@ -183,7 +185,7 @@ function fresh(store, d, e, now) {
   if (!id) return;
   printer(store, id, d, now, false);
   const p = store.printers.get(id);
-  if (seen !== null && e.at !== null) p.heard = now - Math.max(0, e.at - seen);
+  if (p && seen !== null && e.at !== null) p.heard = now - Math.max(0, e.at - seen);
 }
 
 function progress(store, id, d) {
@@ -221,6 +223,9 @@ function job(store, d, name, at) {
   store.jobs.set(id, j);
   if (store.jobs.size > JOBS_MAX) store.jobs.delete(jobs(store).at(-1).id);
 }
+
+// Whether a printer says something that needs more words than its state: a step of its preparation, or an error.
+export const speaks = (store) => [...store.printers.values()].some((p) => p.stage || p.errors.length);
 
 export const over = (j) => j.status === 'completed' || j.status === 'failed' || j.status === 'cancelled' || Boolean(j.status === 'unknown' && j.ended);
 // Running ones first, then the newest.

@@ -1,5 +1,5 @@
 // More: on phones, the way to the views that have no place in the bar.
-import { t } from './i18n.js';
+import { t } from './words.js';
 import { h, icon } from './dom.js';
 
 export default function more() {

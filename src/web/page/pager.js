@@ -1,5 +1,5 @@
 // A list of records that comes page by page and is read anew when an event says that it has changed.
-import { t } from './i18n.js';
+import { t } from './words.js';
 import { button, h, keyed, set, show } from './dom.js';
 import { get } from './api.js';
 import { list as array } from './model.js';

@@ -1,11 +1,10 @@
 // One printer: everything about it, and its data to change.
-import { t, said } from './i18n.js';
-import { duration, moment } from './format.js';
+import { t, said, duration, moment } from './words.js';
 import { button, h, rebuild, set, term } from './dom.js';
 import { act, get, request } from './api.js';
 import { time } from './model.js';
 import { facts, jobWords, over } from './look.js';
-import { cards } from './card.js';
+import { cards } from './now.js';
 import { confirm } from './sheet.js';
 import { printerForm } from './add.js';
 

@@ -1,10 +1,9 @@
 // Settings: printers, storage, password, backup, the machine, and what this browser alone remembers.
-import { t, LANGUAGES } from './i18n.js';
-import { bytes } from './format.js';
+import { t, LANGUAGES, bytes } from './words.js';
 import { bar, button, field, h, icon, keyed, mark, rebuild, select, set, show } from './dom.js';
 import { act, get, request } from './api.js';
 import { look, order } from './look.js';
-import { beep, soundOn } from './notice.js';
+import { beep, soundOn } from './sheet.js';
 import { backup, facts, password, power } from './system.js';
 
 const GB = 1e9;
@@ -12,7 +11,7 @@ const remember = (key, value) => { try { if (value) localStorage.setItem(key, va
 export const panel = (id, title, ...parts) => h('section', { class: 'panel', 'aria-labelledby': id }, h('h3', { id }, title), parts);
 
 export default function settings(about) {
-  const parts = [printers(about), storage(), password(about), backup(), facts(), power(), here()];
+  const parts = [printers(about), storage(), password(about), backup(), facts(), power(about), here()];
   const column = (from) => h('div', { class: 'column' }, from.map((part) => part.node));
   const node = h('section', { 'aria-labelledby': 'view-title' }, h('div', { class: 'head' }, h('h2', { id: 'view-title', tabindex: '-1' }, t('nav.settings'))),
     h('div', { class: 'two' }, column([parts[0], parts[1], parts[6]]), column([parts[2], parts[3], parts[4], parts[5]])));
@@ -53,12 +52,14 @@ function storage() {
   const form = h('form', { novalidate: true, hidden: true }, h('div', { class: 'grid2' }, wrap.library_quota, wrap.library_min_free), wrap.auto_download, wrap.library_auto_add, h('div', { class: 'grid2' }, wrap.low_stock_percentage, wrap.time_zone), result, h('div', { class: 'row' }, send), later);
   const node = panel('s-storage', t('Storage and records'), track, words, form);
   let known = {};
+  // What stands in a field is rounded; only what somebody has changed is sent.
+  const shown = {};
   const number = (input) => Number(input.value.trim().replace(',', '.'));
   form.onsubmit = async (event) => {
     event.preventDefault();
     const wanted = {};
     for (const [name, input] of Object.entries(boxes)) {
-      if (!(name in known)) continue;
+      if (!(name in known) || (input.type !== 'checkbox' && input.value === shown[name])) continue;
       const value = input.type === 'checkbox' ? input.checked : name === 'time_zone' ? input.value.trim() : name === 'low_stock_percentage' ? number(input) : Math.round(number(input) * GB);
       if (Number.isNaN(value)) { set(result, t('Use a number.')); input.focus(); return; }
       if (value !== known[name]) wanted[name] = value;
@@ -71,7 +72,7 @@ function storage() {
     for (const [name, input] of Object.entries(boxes)) {
       show(wrap[name], name in known);
       if (!(name in known) || document.activeElement === input) continue;
-      if (input.type === 'checkbox') input.checked = known[name]; else input.value = name.startsWith('library') ? String(known[name] / GB) : String(known[name]);
+      if (input.type === 'checkbox') input.checked = known[name]; else input.value = shown[name] = name.startsWith('library') ? String(Math.round(known[name] / GB * 1000) / 1000) : String(known[name]);
     }
     set(later, known.restart_needed?.length ? t('Counts from the next start on: {names}', { names: known.restart_needed.join(', ') }) : '');
   }

@@ -1,6 +1,5 @@
 // The form of a spool, a booking by hand, and the bookings so far.
-import { t } from './i18n.js';
-import { clock, grams, number } from './format.js';
+import { t, clock, grams, number } from './words.js';
 import { button, field, h, select, set } from './dom.js';
 import { act, request } from './api.js';
 import { time } from './model.js';

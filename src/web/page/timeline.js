@@ -1,9 +1,21 @@
 // The causal tree of a print, drawn as a line in time. What belongs together is one step; long waits are shown as breaks.
-import { t, said } from './i18n.js';
-import { seconds, span } from './format.js';
+import { t, has, said, seconds, span } from './words.js';
 import { h, icon } from './dom.js';
 import { list, number, object, text, time } from './model.js';
-import { line } from './look.js';
+
+const KINDS = [[/^thumbnail/, 'picture'], [/^(file|auto_download)/, 'fetch'], [/^printer_connection/, 'trouble'], [/^printer_control/, 'control']];
+// One line of the log: what, and about whom.
+export function line(store, e) {
+  const d = e.data, p = store.printers.get(d.printer_id), material = object(d.material);
+  const who = p?.name ?? text(d.name) ?? text(d.printer_id);
+  const job = store.jobs.get(d.job_id);
+  const status = text(d.new_status) ?? text(d.status);
+  const state = status ? said(e.event.startsWith('job') ? 'job' : 'state', status) : null;
+  // What went wrong has words of its own, better than those of the log.
+  const prefix = KINDS.find(([pattern]) => pattern.test(e.event))?.[1], known = prefix && has(`${prefix}.${d.kind}`) ? t(`${prefix}.${d.kind}`) : null;
+  const what = text(d.job_name) ?? text(d.filename) ?? text(d.current_job) ?? text(d.material_name) ?? text(material.name) ?? job?.name;
+  return { what: said('event', e.event), about: [who, what, state, known ?? text(d.kind)?.replaceAll('_', ' '), text(d.reason), known ? null : text(d.message) ?? text(d.error)].filter(Boolean).join(' · ') };
+}
 
 const BREAK_MS = 60_000;
 // Causes of causes are moved to the right, up to here.

@@ -1,5 +1,5 @@
 // One event and everything that came of it.
-import { t } from './i18n.js';
+import { t } from './words.js';
 import { h, rebuild } from './dom.js';
 import { get } from './api.js';
 import { timeline } from './timeline.js';
