@@ -40,6 +40,8 @@ pub(super) fn run(root: &Path, runner: &mut dyn Runner) -> Result<(), Error> {
         "data_bytes": board::free_space(&root.join("data")).map(|space| space.total_bytes),
         "clock": Clock::system().now().wall.0 / 1000,
         "clock_synchronized": root.join("run/systemd/timesync/synchronized").exists(),
+        // Empty where the light is no pattern.
+        "light": read("sys/class/leds/ACT/pattern").trim(),
         "notices": board::notices(root),
     });
     OpenOptions::new()
@@ -83,6 +85,7 @@ mod tests {
             ),
             ("proc/77/status", "VmRSS:\t 8000 kB\n"),
             ("run/printernizer/slot", "B\n"),
+            ("sys/class/leds/ACT/pattern", "1 60 1 0 0 3940 0 0\n"),
             ("proc/mounts", "/dev/mmcblk0p4 /data ext4 rw 0 0\n"),
             ("dev/console", ""),
         ] {
@@ -100,5 +103,6 @@ mod tests {
             (&json["memory_used_kib"], &json["service_rss_kib"], &json["slot"]),
             (&json!(390), &json!(8000), &json!("B"))
         );
+        assert_eq!(json["light"], "1 60 1 0 0 3940 0 0");
     }
 }
