@@ -5,8 +5,8 @@ Usage: boot-test.py [--cuts N] [--seed N] [--only NAME] [--counted] [--keep DIR]
   --cuts N     power cuts at random moments of prints (default 3)
   --seed N     repeats the moments of an earlier run; each run prints its own
   --only NAME  one part: life, cuts, slots, settings
-  --counted    two nanoseconds of the guest for each instruction: its times do not depend on the host then, and are to be compared
-               with each other only. Its printers, which live in the host's time, may find it slow
+  --counted    two nanoseconds of the guest for each instruction instead of 16, for figures that can be compared with a real board's.
+               Its printers, which live in the host's time, may find it slow
   --keep DIR   leave the card and the console logs there
 Needs target/image/printernizer-zero.img (build-image.sh), the simulator (cargo build -p simulator), qemu-system-arm, mtools,
 e2fsprogs, iproute2. Runs in a network of its own that has loopback only. Everything that it starts ends with it.
@@ -36,12 +36,18 @@ import sys
 import tempfile
 import time
 
-from emulated import (CARD_BYTES, MIB, HOST, Board, Failed, Internet, Simulator, alone, check, name_server_is_here, partitions,
+from emulated import (CARD_BYTES, FACTOR, HOST, MIB, Board, Failed, Internet, Simulator, alone, check, name_server_is_here, partitions,
                       say, time_of_contents)
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 # Seconds after which the data partition's file system has written what nobody asked it to: more than its `commit`.
 COMMIT_SECONDS = 20
+# Nanoseconds for an instruction of the guest, as a power of two: 16, at which its time passes about as fast as the host's.
+BESIDE_HOST = 4
+# Simulated seconds in a real one while a printer waits for the board.
+STANDSTILL = 0.01
+# How it stands with a printer that is heard.
+HEARD = ("idle", "preparing", "printing", "finished")
 
 
 # --- the printers ------------------------------------------------------------------------------------------------------
@@ -173,6 +179,7 @@ def cuts(board, simulator, internet, count, moments):
     internet.answers = False
     if not board.api.json("GET", "/api/v1/printers").get("printers"):
         add_printer(board, simulator, 0)
+    printer = board.api.json("GET", "/api/v1/printers")["printers"][0]["id"]
     done = {job["id"]: job["status"] for job in jobs(board) if job["status"] == "completed"}
     for number in range(1, count + 1):
         name = f"Cut {number}"
@@ -187,12 +194,18 @@ def cuts(board, simulator, internet, count, moments):
                 newest = max(newest, board.api.json("GET", "/api/v1/events/stats").get("newest_seq") or 0)
             time.sleep(0.3)
         board.cut()
+        # A start is short beside a print, which takes hours; this one takes seconds and has to wait.
+        simulator.command(0, {"command": "set_factor", "factor": STANDSTILL})
         board.examine()
         board.start()
         wall = board.answers()
+        board.until("the printer to be heard again", lambda: board.api.json("GET", f"/api/v1/printers/{printer}/status")["status"] in HEARD)
+        simulator.command(0, {"command": "set_factor", "factor": FACTOR})
         now = {job["id"]: job["status"] for job in jobs(board)}
         lost = [job for job in seen if job not in now]
         check(not lost, f"jobs {lost} that had been shown are gone")
+        kept = board.api.json("GET", "/api/v1/events/stats").get("newest_seq") or 0
+        check(kept >= newest, f"the journal ends at {kept} and had been shown up to {newest}")
         undone = [job for job, status in seen.items() if status == "completed" and now[job] != "completed"]
         check(not undone, f"jobs {undone} had been completed and are not any more")
         job = board.until(f"the end of {name} after the cut",
@@ -343,7 +356,7 @@ def main():
         stack.callback(internet.stop)
         simulator = Simulator(arguments.simulator, 4)
         stack.callback(simulator.stop)
-        board = Board(directory, pathlib.Path(arguments.image), "1" if arguments.counted else "auto")
+        board = Board(directory, pathlib.Path(arguments.image), 1 if arguments.counted else BESIDE_HOST)
         stack.callback(board.cut)
         try:
             if wanted("life"):

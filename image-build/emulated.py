@@ -225,10 +225,10 @@ class Board:
 
     def __init__(self, directory, image, shift):
         self.directory = directory
-        # The guest's time is counted in instructions, 1 << shift nanoseconds each; "auto" keeps it beside the host's. With the host's
-        # time itself the guest stops for ever sooner or later: Linux reads the counter, adds some microseconds and writes down the sum
-        # as when to be woken next. A host that was busy elsewhere in between has let that moment pass, and QEMU wakes the guest when
-        # the counter has gone all the way round, after 71 minutes.
+        # The guest's time is counted in instructions, 1 << shift nanoseconds each. With the host's time instead the guest stops for
+        # ever sooner or later: Linux reads the counter, adds some microseconds and writes down the sum as when to be woken next. A
+        # host that was busy elsewhere in between has let that moment pass, and QEMU wakes the guest when the counter has gone all the
+        # way round, after 71 minutes. With "auto" a busy host makes instructions longer, until the ticks alone fill the guest's time.
         self.shift = shift
         self.card = directory / "card.img"
         run("cp", "--sparse=always", str(image), str(self.card))
