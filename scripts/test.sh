@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Runs every test of the project, after installing what the tests need. This is the definition of done; .ci/run calls it.
 #
-# Usage: scripts/test.sh [--quick | --card] [--no-install]
-#   --quick        leaves out the build for the Raspberry Pi Zero and its self-test under QEMU
-#   --card         also builds the card, twice, and boots it in an emulated board (half an hour more)
+# Usage: scripts/test.sh [--quick | --long] [--no-install]
+#   --quick        leaves out what is made for the Raspberry Pi Zero: the programs and their self-test under QEMU, the card and its
+#                  life in an emulated board
+#   --long         builds the card a second time, which has to give the same bytes, and pulls the plug ten times instead of three
 #   --no-install   installs nothing; a missing tool then ends the run with the name of its Debian package
 #
 # Needs Rust (with rustfmt and clippy) and, for installing, Debian's apt as root or through sudo. It talks to the package
@@ -15,13 +16,13 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/scripts/lib.sh"
 cd "$root"
 
-quick=false card=false install=true
+quick=false long=false install=true
 for argument in "$@"; do
   case $argument in
     --quick) quick=true ;;
-    --card) card=true ;;
+    --long) long=true ;;
     --no-install) install=false ;;
-    *) die "unknown option $argument; usage: scripts/test.sh [--quick | --card] [--no-install]" ;;
+    *) die "unknown option $argument; usage: scripts/test.sh [--quick | --long] [--no-install]" ;;
   esac
 done
 
@@ -69,10 +70,7 @@ if ! $quick; then
     'qemu-arm-static|qemu-arm qemu-user-static' # an emulated ARM1176
     'readelf binutils'                          # what the ARMv6 program is made of
     'pip python3-pip'                           # brings Zig, the C compiler for ARMv6
-  )
-fi
-if $card; then
-  tools+=( # the card for a Raspberry Pi Zero, and an emulated one to boot it
+    # The card for a Raspberry Pi Zero, and an emulated one to boot it.
     'qemu-system-arm qemu-system-arm'
     'mksquashfs squashfs-tools'
     'mkfs.vfat dosfstools'
@@ -237,22 +235,21 @@ as_root packaging/test-packages.sh || die "the packages or the units are faulty,
 
 if $quick; then
   section_end
-  say "left out by --quick: the build for ARMv6 and its self-test"
+  say "left out by --quick: the programs for ARMv6 and the card"
 else
   section 'ARMv6 build'
   image-build/build-armv6.sh || die "the build for the Raspberry Pi Zero failed, see above"
   section 'ARMv6 self-test'
   image-build/test-check-armv6.sh || die "the ARMv6 checks do not work, see above"
   image-build/self-test-armv6.sh || die "the self-test on ARMv6 failed, see above"
-fi
-if $card; then
   section 'card'
-  image-build/build-image.sh || die "the card cannot be built, see above"
-  section 'card, a second time'
-  image-build/test-image.sh || die "the card is not what it should be, see above"
+  limited 900 image-build/build-image.sh || die "the card cannot be built, see above"
+  if $long; then look=() cuts=10; else look=(--once) cuts=3; fi
+  limited 900 image-build/test-image.sh "${look[@]}" || die "the card is not what it should be, see above"
   section 'card, boot test'
   limited 600 cargo build --locked --package simulator || die "the simulator cannot be built, see above"
-  limited 1500 image-build/boot-test.py || die "the card does not work in the emulated board, see above"
+  # About ten minutes; a hang must not take the whole run's time.
+  limited $((1500 + cuts * 120)) image-build/boot-test.py --cuts "$cuts" || die "the card does not work in the emulated board, see above"
 fi
 section_end
 

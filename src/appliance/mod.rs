@@ -1,15 +1,15 @@
-//! The card for a Raspberry Pi Zero: what runs there beside the service, each a short-lived command of its unit.
+//! The card for a Raspberry Pi Zero: what runs there beside the service, each a command of its unit.
 //!
 //! | command | when | what |
 //! |---|---|---|
 //! | `data` | before everything | checks, mounts and grows the data partition |
 //! | `first-boot` | before the network | settings from `printernizer.toml` on the boot partition |
 //! | `gadget` | where the board can be a device | a network adapter for the computer at its cable |
-//! | `network` | when the network changes | name servers, and the address on the consoles |
+//! | `network` | always | name servers, and the address on the consoles, whenever they change |
 //! | `wifi-watch` | while there is Wi-Fi | a sentence for the page and the light when the network refuses us |
 //! | `report` | in the boot test | failed units and memory, on the serial console |
 //!
-//! They run as root, before or beside the service, and do nothing that lasts. The text that people write is the only thing
+//! They run as root, before or beside the service, and do little. The text that people write is the only thing
 //! from outside that they read: [`lines`] and [`check`] are pure and take any bytes. What a person should know goes into a
 //! file below [`board::NOTICES`], which the service shows on its page until the next start.
 //!
@@ -43,7 +43,7 @@ const USAGE: &str = "usage: printernizer appliance COMMAND   (parts of the SD ca
   first-boot --boot DIR --data DIR            take the settings of printernizer.toml in DIR
       --remount                               DIR is mounted read-only: make it writable only while something is written
   gadget                                      be a network adapter at the USB cable
-  network                                     name servers and consoles, from the state of the network
+  network                                     name servers and consoles, whenever the network changes
   wifi-watch --interface NAME                 follow the wireless client
   report                                      failed units and memory, on the serial console
       --notices DIR                           leave sentences for the page there
@@ -155,7 +155,7 @@ fn perform(words: &Words) -> Result<(), Error> {
         }
         "gadget" => board::gadget::bring_up(Path::new("/"))
             .map_err(Error::io("the network adapter at the USB cable cannot be made")),
-        "network" => network::run(Path::new("/")),
+        "network" => network::follow(Path::new("/")),
         "wifi-watch" => {
             let interface =
                 words.interface.as_deref().ok_or_else(|| Error::text("wifi-watch needs --interface"))?;

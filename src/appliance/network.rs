@@ -1,13 +1,18 @@
 //! `network`: what the rest of the card needs to know of the network, whenever it changes: name servers for the resolver,
 //! the address for whoever looks at a screen or a serial cable.
 //!
+//! It stays and watches the directories itself (inotify). A path unit of systemd does not look while its service runs, and the
+//! network often changes again in that moment: the last address would be told to nobody.
+//!
 //! Bounds: [`SERVERS_MAX`] name servers, of which a resolver asks three; files of 64 KiB at most are read.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 
 use super::Error;
 
@@ -20,8 +25,34 @@ const CONSOLES: [&str; 3] = ["dev/tty1", "dev/ttyAMA0", "dev/ttyS1"];
 /// A console that nobody reads must not hold us.
 const NONBLOCK: rustix::fs::OFlags = rustix::fs::OFlags::NONBLOCK;
 
-/// Looks at the network and tells.
-pub(super) fn run(root: &Path) -> Result<(), Error> {
+/// What is followed: what the network service says of everything and of each adapter, and the sentences for people.
+const WATCHED: [&str; 3] = ["run/systemd/netif", "run/systemd/netif/links", board::NOTICES];
+/// Bytes of changes that are taken at once. They only say that there is something to look at.
+const CHANGES_BYTES: usize = 4096;
+
+/// Looks at the network and tells, now and after each change. Ends with an error alone, as when the network service goes.
+pub(super) fn follow(root: &Path) -> Result<(), Error> {
+    let failed = || Error::io("the state of the network cannot be followed");
+    let mut changes = File::from(init(CreateFlags::CLOEXEC).map_err(io::Error::from).map_err(failed())?);
+    let mut taken = [0; CHANGES_BYTES];
+    loop {
+        // Watched before it is looked at, so no change is lost. Watching twice is the same as once, and finds a directory that
+        // was made anew. Everybody here writes beside and renames.
+        for name in WATCHED {
+            add_watch(&changes, root.join(name), WatchFlags::MOVED_TO | WatchFlags::DELETE)
+                .map_err(io::Error::from)
+                .map_err(failed())?;
+        }
+        tell(root)?;
+        match changes.read(&mut taken) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(failed()(error)),
+            _ => {}
+        }
+    }
+}
+
+/// Looks at the network and tells where something is new.
+fn tell(root: &Path) -> Result<(), Error> {
     let own = root.join("run/printernizer");
     fs::create_dir_all(&own).map_err(Error::io(format!("{} cannot be made", own.display())))?;
     let state = root.join("run/systemd/netif/state");
@@ -139,14 +170,49 @@ mod tests {
             fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
         }
         let tty = || fs::read_to_string(root.path().join("dev/tty1")).unwrap();
-        run(root.path()).unwrap();
+        tell(root.path()).unwrap();
         assert_eq!(
             fs::read_to_string(root.path().join("run/printernizer/resolv.conf")).unwrap(),
             "nameserver 10.0.2.3\n"
         );
         assert!(tty().contains("no network yet"));
         fs::File::create(root.path().join("dev/tty1")).unwrap();
-        run(root.path()).unwrap();
+        tell(root.path()).unwrap();
         assert_eq!(tty(), "");
+    }
+
+    #[test]
+    fn every_change_is_told_until_the_network_service_goes() {
+        let root = tempfile::tempdir().unwrap();
+        for name in WATCHED {
+            fs::create_dir_all(root.path().join(name)).unwrap();
+        }
+        let netif = root.path().join("run/systemd/netif");
+        let change = |text: &str| {
+            let beside = root.path().join("new");
+            fs::File::create(&beside).unwrap().write_all(text.as_bytes()).unwrap();
+            fs::rename(&beside, netif.join("state")).unwrap();
+        };
+        let told = |wanted: &str| {
+            let file = root.path().join("run/printernizer/resolv.conf");
+            let given_up = std::time::Instant::now() + std::time::Duration::from_secs(60);
+            while fs::read_to_string(&file).unwrap_or_default() != wanted {
+                assert!(std::time::Instant::now() < given_up, "never told: {wanted}");
+                std::thread::yield_now();
+            }
+        };
+        let follower = std::thread::spawn({
+            let root = root.path().to_owned();
+            move || follow(&root)
+        });
+        // One after the other, without a pause: whatever comes while another is told.
+        for number in 1..200 {
+            change(&format!("DNS=10.0.0.{number}\n"));
+        }
+        told("nameserver 10.0.0.199\n");
+        change("DNS=10.0.2.3\n");
+        told("nameserver 10.0.2.3\n");
+        fs::remove_dir_all(&netif).unwrap();
+        assert!(follower.join().unwrap().is_err());
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Error, Runner};
+use crate::base::clock::Clock;
 
 /// Bytes of a file below `/proc` that are read.
 const PROC_BYTES_MAX: u64 = 64 * 1024;
@@ -37,7 +38,10 @@ pub(super) fn run(root: &Path, runner: &mut dyn Runner) -> Result<(), Error> {
         "boots": read("run/printernizer/boots").trim().parse::<u64>().ok(),
         "data": read("proc/mounts").lines().find(|line| line.split(' ').nth(1) == Some("/data")),
         "data_bytes": board::free_space(&root.join("data")).map(|space| space.total_bytes),
+        "clock": Clock::system().now().wall.0 / 1000,
         "clock_synchronized": root.join("run/systemd/timesync/synchronized").exists(),
+        // Empty where the light is no pattern.
+        "light": read("sys/class/leds/ACT/pattern").trim(),
         "notices": board::notices(root),
     });
     OpenOptions::new()
@@ -81,6 +85,7 @@ mod tests {
             ),
             ("proc/77/status", "VmRSS:\t 8000 kB\n"),
             ("run/printernizer/slot", "B\n"),
+            ("sys/class/leds/ACT/pattern", "1 60 1 0 0 3940 0 0\n"),
             ("proc/mounts", "/dev/mmcblk0p4 /data ext4 rw 0 0\n"),
             ("dev/console", ""),
         ] {
@@ -92,10 +97,12 @@ mod tests {
         let line = fs::read_to_string(root.path().join("dev/console")).unwrap();
         let json: serde_json::Value =
             serde_json::from_str(line.trim().strip_prefix("REPORT ").unwrap()).unwrap();
+        assert!(json["clock"].as_i64().unwrap() > 1_700_000_000);
         assert_eq!(json["failed"], json!(["x.service"]));
         assert_eq!(
             (&json["memory_used_kib"], &json["service_rss_kib"], &json["slot"]),
             (&json!(390), &json!(8000), &json!("B"))
         );
+        assert_eq!(json["light"], "1 60 1 0 0 3940 0 0");
     }
 }
