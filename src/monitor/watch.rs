@@ -475,7 +475,7 @@ impl Watch {
         let silent_for = self.state.last_seen_mono.map(|at| now.since(at).as_secs());
         let update = StatusUpdate::of(self.printer.id, &self.state, silent_for);
         let flow = self.state.job_id.map(crate::jobs::record::flow_of);
-        self.deps.announcer.state(Event::PrinterStatusUpdate(Box::new(update)), flow);
+        self.tell(Event::PrinterStatusUpdate(Box::new(update)), flow);
         self.pace.sent(now);
     }
 
@@ -498,9 +498,14 @@ impl Watch {
                 layer: seen.layer,
                 layers: seen.layers,
             };
-            self.deps
-                .announcer
-                .state(Event::JobProgressUpdated(event), Some(crate::jobs::record::flow_of(job_id)));
+            self.tell(Event::JobProgressUpdated(event), Some(crate::jobs::record::flow_of(job_id)));
+        }
+    }
+
+    /// Tells a state event, but none of a printer that is being removed.
+    fn tell(&self, event: Event, flow: Option<Flow>) {
+        if !*self.entry.leaving.get() {
+            self.deps.announcer.state(event, flow);
         }
     }
 }

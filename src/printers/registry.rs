@@ -67,6 +67,9 @@ pub struct Entry {
     pub stranger: Latest<Option<Identity>>,
     /// The file of the print.
     pub file: Latest<Option<PrintFile>>,
+    /// Whether it is being removed from the list: its watch says nothing more then, or its last word would come after the
+    /// event of its removal.
+    pub leaving: Latest<bool>,
     commands: Sender<Command>,
 }
 
@@ -99,6 +102,7 @@ impl Registry {
             state: Latest::new(state),
             stranger: Latest::new(None),
             file: Latest::new(None),
+            leaving: Latest::new(false),
             commands,
         };
         table.insert(printer.id, entry.clone());

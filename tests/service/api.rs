@@ -322,6 +322,11 @@ fn a_printer_at_work_is_removed_by_force_only() {
     );
     let gone = &events[events.len() - 4];
     assert_eq!(gone["data"]["reason"], "removed");
+    // Nor is its watch heard any more, by those who listen.
+    service.log.reaches(events.last().unwrap()["seq"].as_u64().unwrap());
+    let heard = service.log.all();
+    let end = heard.iter().position(|seen| seen.name == "printer_removed").unwrap();
+    assert!(heard[end + 1..].iter().all(|seen| !seen.is_of(&id)), "a word after the last one");
     let job = service.get(&format!("/jobs/{job}"));
     assert_eq!((&job["status"], &job["printer_name"]), (&json!("unknown"), &json!("Bambu Lab P1S")));
     // It may come back, as another entry.

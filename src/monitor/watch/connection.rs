@@ -30,7 +30,7 @@ impl Watch {
                 .await?;
             self.transition(false).await?;
         } else {
-            self.deps.announcer.state(Event::PrinterConnectionProgress(event), self.flow.clone());
+            self.tell(Event::PrinterConnectionProgress(event), self.flow.clone());
         }
         self.entry.state.set(self.state.clone());
         Ok(())
@@ -154,7 +154,7 @@ impl Watch {
             .await?;
         } else {
             for step in steps {
-                self.deps.announcer.state(Event::PrinterConnectionProgress(step), flow.clone());
+                self.tell(Event::PrinterConnectionProgress(step), flow.clone());
             }
         }
         self.unreachable(state, Some(end.kind), Some(end.message)).await?;

@@ -184,7 +184,13 @@ pub fn remove<C: Connection>(call: &mut Call<'_, C>, api: &Api) -> Answer {
     let force = call.query().flag("force")?.unwrap_or(false);
     let connected =
         api.registry.get(id).is_some_and(|entry| entry.state.get().connection == ConnectionState::Monitoring);
-    api.store.write_blocking(move |txn| delete(txn, id, force, connected))?;
+    let entry = api.registry.get(id);
+    let hush = |leaving: bool| entry.iter().for_each(|entry| entry.leaving.set(leaving));
+    hush(true);
+    if let Err(error) = api.store.write_blocking(move |txn| delete(txn, id, force, connected)) {
+        hush(false);
+        return Err(error);
+    }
     api.registry.leave(id);
     if api.orders.try_send(Order::Forget(id)).is_err() {
         log::error!("{id}: the fleet takes no orders; the removed printer's watch goes on until a restart");
