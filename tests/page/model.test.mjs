@@ -175,11 +175,13 @@ test('what a card says of time and progress never contradicts itself', () => {
   assert.equal(look.left({ status: 'paused', remaining: 60, end: NOW }, NOW), null);
 });
 
-test('the order is by need on a phone and by place on a wall', () => {
+test('the order is by need on a phone, by place on a wall, and by both between', () => {
   const store = model.empty();
   model.reduce(store, 'snapshot', { seq: 1, printers: [['a', 'idle'], ['b', 'printing'], ['c', 'attention'], ['d', 'finished']].map(([id, state]) => ({ ...status({ printer_id: id, name: id, status: state, plate: 'occupied' }) })), jobs: [], downloads: [], warnings: [] }, NOW);
   assert.deepEqual(look.order(store, NOW).map((p) => p.id), ['c', 'd', 'b', 'a']);
-  assert.deepEqual(look.order(store, NOW, true).map((p) => p.id), ['a', 'b', 'c', 'd']);
+  assert.deepEqual(look.order(store, NOW, 'still').map((p) => p.id), ['a', 'b', 'c', 'd']);
+  // With room for all, only who needs a hand leaves its place.
+  assert.deepEqual(look.order(store, NOW, 'calm').map((p) => p.id), ['c', 'a', 'b', 'd']);
   assert.equal(look.summary(store, NOW), '1 printing · 1 needs you · 1 to take off');
 });
 

@@ -103,10 +103,11 @@ export function summary(store, now) {
   ].filter(Boolean).join(' · ') || (all.length ? t('Nothing is printing') : '');
 }
 
-// Order by need; within a class by name, so that cards do not wander. On a wall place means printer: by name only.
-export function order(store, now, byPlace = false) {
-  const rank = (p) => (needsYou(p, now) ? 0 : 20) + ORDER.indexOf(look(p, now).key);
-  return [...store.printers.values()].sort((a, b) => (byPlace ? 0 : rank(a) - rank(b)) || a.name.localeCompare(b.name) || (a.id < b.id ? -1 : 1));
+// What needs a hand comes first. On a phone the others follow by need too, and by name within a class, so that cards do not
+// wander; with room for all (`calm`) they keep their places by name. On a wall (`still`) place means printer: by name only.
+export function order(store, now, way = '') {
+  const rank = (p) => (needsYou(p, now) ? 0 : 20) + (way === 'calm' && !needsYou(p, now) ? 0 : ORDER.indexOf(look(p, now).key));
+  return [...store.printers.values()].sort((a, b) => (way === 'still' ? 0 : rank(a) - rank(b)) || a.name.localeCompare(b.name) || (a.id < b.id ? -1 : 1));
 }
 
 // Whole percent, rounded down; 100 only at the end.

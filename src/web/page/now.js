@@ -19,7 +19,7 @@ export default function now({ store, go, kiosk, draw: soon }) {
     show(list, store.known);
     if (!store.known) return;
     if (!store.printers.size && !kiosk) { go('#/settings/printers/add', true); return; }
-    let printers = look.order(store, at, kiosk || wide.matches);
+    let printers = look.order(store, at, kiosk ? 'still' : wide.matches ? 'calm' : '');
     const held = Date.now() - touched < 3000 || list.contains(document.activeElement);
     const ids = printers.map((p) => p.id).join(' ');
     if (held && shown.split(' ').sort().join(' ') === ids.split(' ').sort().join(' ')) {

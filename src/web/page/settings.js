@@ -30,7 +30,7 @@ function printers({ store }) {
   return {
     node,
     draw(now) {
-      const all = order(store, now, true);
+      const all = order(store, now, 'still');
       show(none, !all.length);
       keyed(rows, all, (p) => p.id, () => {
         const name = h('a', {}), state = h('span', { class: 'tag' });
