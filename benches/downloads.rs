@@ -21,7 +21,6 @@ mod service;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::io::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -107,7 +106,7 @@ fn beside_curl() {
     for round in 0..ROUNDS {
         // Another file each time: an unchanged one would not be fetched.
         let name = format!("large-{round}.gcode");
-        fill(&server.put(name.as_bytes(), b""), u64::from(round) + 1);
+        server.put_noise(&name, LARGE_BYTES, u64::from(round) + 1);
         let downloads = Downloads::start(&server, Config { settle: Duration::ZERO, ..Config::default() });
         let written = number("/proc/self/io", "write_bytes:");
         let clock = Clock::system();
@@ -139,25 +138,6 @@ fn curl(server: &Vsftpd, name: &str) {
         .output()
         .expect("curl is there");
     println!("curl to a file, without hash or sync: {}", String::from_utf8_lossy(&output.stdout));
-}
-
-fn fill(path: &std::path::Path, seed: u64) {
-    let mut file = std::fs::File::options().write(true).open(path).unwrap();
-    let mut state = 0x2545_f491_4f6c_dd1d_u64 ^ seed;
-    let mut piece = Vec::with_capacity(1 << 20);
-    let mut left = usize::try_from(LARGE_BYTES).unwrap();
-    while left > 0 {
-        piece.clear();
-        while piece.len() < left.min(1 << 20) {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            piece.extend(state.to_le_bytes());
-        }
-        piece.truncate(left);
-        file.write_all(&piece).unwrap();
-        left -= piece.len();
-    }
 }
 
 /// A number behind a word in a file of the kernel's.

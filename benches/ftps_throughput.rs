@@ -26,8 +26,7 @@ const ROUNDS: u32 = 3;
 
 fn main() {
     let server = Vsftpd::start(&Identity::new(Version::V1, "PEER", Key::shared()));
-    let path = server.put(b"large.3mf", b"");
-    fill(&path);
+    server.put_noise("large.3mf", BYTES, 0);
     let mut options = Options::new(server.address);
     options.username = USER.to_owned();
     options.password = Secret::new(CODE);
@@ -38,25 +37,6 @@ fn main() {
             ours(&options, &server.path("large.3mf"), sink);
             curl(&server, if to_file { target.path().to_str().unwrap() } else { "/dev/null" });
         }
-    }
-}
-
-fn fill(path: &std::path::Path) {
-    let mut file = File::options().write(true).open(path).unwrap();
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut piece = Vec::with_capacity(1 << 20);
-    let mut left = usize::try_from(BYTES).unwrap();
-    while left > 0 {
-        piece.clear();
-        while piece.len() < left.min(1 << 20) {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            piece.extend(state.to_le_bytes());
-        }
-        piece.truncate(left);
-        file.write_all(&piece).unwrap();
-        left -= piece.len();
     }
 }
 

@@ -82,3 +82,23 @@ python_311() {
   done
   die "no Python 3.11, for which $1 is pinned: apt-get install python3.11"
 }
+
+# --- measurements on a service of their own -----------------------------------------------------------------------------
+
+# take_down: ends the process `process` as a service manager does, which takes its own ones down, and removes `scratch`. For a
+# script that starts one thing and leaves nothing behind; ends_clean sets it up.
+process=''
+take_down() {
+  if [ -n "$process" ] && kill -0 "$process" 2>/dev/null; then
+    kill -TERM "$process"
+    wait "$process" || true
+  fi
+  rm -rf "$scratch"
+}
+
+# ends_clean: makes `scratch`, and takes down what `process` names whenever and however the script ends.
+ends_clean() {
+  scratch=$(mktemp -d)
+  trap take_down EXIT
+  trap 'exit 130' INT TERM
+}

@@ -39,26 +39,15 @@ for one in printernizer demo simulator; do
 done
 [ -e "$target/playwright/node_modules/playwright-core/package.json" ] || die "no playwright-core: scripts/install-playwright.sh"
 
-scratch=$(mktemp -d)
-demo=''
-cleanup() {
-  # The demo takes its own processes down.
-  if [ -n "$demo" ] && kill -0 "$demo" 2>/dev/null; then
-    kill -TERM "$demo"
-    wait "$demo" || true
-  fi
-  rm -rf "$scratch"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
+ends_clean
 
 port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
 "$programs/demo" --service "$programs/printernizer" --simulator "$programs/simulator" --printers 6 --prusa 2 --port "$port" \
   --seconds $((seconds + 600)) >"$scratch/demo.log" 2>&1 </dev/null &
-demo=$!
+process=$!
 limit=$((SECONDS + 60))
 until pid=$(sed -n 's/^printernizer is process \([0-9]*\),.*/\1/p' "$scratch/demo.log") && [ -n "$pid" ]; do
-  if ! kill -0 "$demo" 2>/dev/null || [ "$SECONDS" -gt "$limit" ]; then
+  if ! kill -0 "$process" 2>/dev/null || [ "$SECONDS" -gt "$limit" ]; then
     tail -n 5 "$scratch/demo.log" >&2
     die "the demo did not start, see above"
   fi

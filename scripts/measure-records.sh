@@ -19,14 +19,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 [ $# -gt 0 ] || die "usage: measure-records.sh [--data DIR] [--] PROGRAM..."
-scratch=$(mktemp -d)
-service=''
-cleanup() {
-  if [ -n "$service" ]; then kill -TERM "$service" 2>/dev/null || true; wait "$service" 2>/dev/null || true; fi
-  rm -rf "$scratch"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
+ends_clean
 if [ -z "$data" ]; then
   data=$scratch/data
   (cd "$root" && cargo bench --locked --profile dev --bench records -- "$data")
@@ -34,14 +27,14 @@ fi
 
 now_ms() { date +%s%3N; }
 get() { curl --silent --fail --max-time 30 --output /dev/null "http://127.0.0.1:$port/api/v1$1"; }
-kib() { awk -v name="$1:" '$1 == name {print $2}' "/proc/$service/status"; }
+kib() { awk -v name="$1:" '$1 == name {print $2}' "/proc/$process/status"; }
 
 port=$((20000 + RANDOM % 20000))
 began=$(now_ms)
 "$@" serve --data "$data" --listen "127.0.0.1:$port" 2>"$scratch/log" &
-service=$!
+process=$!
 until get /readiness; do
-  kill -0 "$service" 2>/dev/null || { cat "$scratch/log" >&2; die "the service ended"; }
+  kill -0 "$process" 2>/dev/null || { cat "$scratch/log" >&2; die "the service ended"; }
   [ $(($(now_ms) - began)) -lt 120000 ] || die "the service is not ready after two minutes"
 done
 say "ready after $(($(now_ms) - began)) ms, $(kib VmRSS) KiB resident"

@@ -35,21 +35,11 @@ done
 command -v wrk >/dev/null || die "no wrk: apt-get install wrk"
 [ -x "$program" ] || die "$program is not there: cargo build --release"
 
-scratch=$(mktemp -d)
-service=''
-cleanup() {
-  if [ -n "$service" ] && kill -0 "$service" 2>/dev/null; then
-    kill -TERM "$service"
-    wait "$service" || true
-  fi
-  rm -rf "$scratch"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
+ends_clean
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 "$program" serve --listen "127.0.0.1:$port" --data "$scratch/data" >"$scratch/log" 2>&1 &
-service=$!
+process=$!
 
 say "entering ten printers and $jobs jobs"
 limited 900 python3 - "$port" "$jobs" <<'PYTHON' || { tail -n 5 "$scratch/log" >&2; die "the records could not be made, see above"; }
@@ -101,7 +91,7 @@ for thread in threads:
 print("jobs in the records:", call(first, "GET", "/jobs?limit=1")["total_count"])
 PYTHON
 
-resident() { awk '/^VmRSS:/ {print $2}' "/proc/$service/status"; }
+resident() { awk '/^VmRSS:/ {print $2}' "/proc/$process/status"; }
 say "memory before: $(resident) KiB"
 printf '%-12s %12s %12s %10s %10s %10s\n' address connections requests/s p50 p99 'RSS KiB'
 printers_at_8=0
@@ -120,7 +110,7 @@ for path in /health /printers /jobs; do
     if [ "$path" = /printers ] && [ "$connections" = 8 ]; then printers_at_8=$rate; fi
   done
 done
-say "memory ever: $(awk '/^VmHWM:/ {print $2}' "/proc/$service/status") KiB, threads: $(awk '/^Threads:/ {print $2}' "/proc/$service/status")"
+say "memory ever: $(awk '/^VmHWM:/ {print $2}' "/proc/$process/status") KiB, threads: $(awk '/^Threads:/ {print $2}' "/proc/$process/status")"
 if [ -n "$least" ] && [ "$printers_at_8" -lt "$least" ]; then
   die "/printers at 8 connections: $printers_at_8 requests a second, fewer than $least"
 fi

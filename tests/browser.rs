@@ -18,6 +18,9 @@
     reason = "a test that is surprised fails where it stands, and its figures are of interest"
 )]
 
+#[path = "support/house.rs"]
+mod house;
+
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -27,6 +30,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use house::{DEVICE, HOUSE};
 use serde_json::{Value, json};
 use simulator::any::{self, AnyConfig, AnyPrinter};
 use simulator::bambu::{Config, Model};
@@ -41,10 +45,6 @@ const LIMIT: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(100);
 /// The walk makes the service start afresh twice; one that keeps ending is broken.
 const STARTS_MAX: u32 = 6;
-/// Set inside of the house.
-const INSIDE: &str = "PRINTERNIZER_TEST_HOUSE";
-const DEVICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
-const HOUSE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 /// The printer that is added by hand, with the ports and the calls of a real one.
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
 const FIRST_SERIAL: &str = "00M00A000000077";
@@ -64,7 +64,7 @@ impl Drop for Kept {
 
 #[test]
 fn people_can_use_the_page() {
-    if !is_house("people_can_use_the_page") {
+    if !house::is_house("people_can_use_the_page", &[HOUSE, FIRST, PRUSA]) {
         return;
     }
     let tools = tools();
@@ -115,35 +115,6 @@ fn people_can_use_the_page() {
         Some(status) => assert!(status.success(), "the walk through the page failed:\n{said}"),
         None => panic!("the walk through the page has not ended within {LIMIT:?}:\n{said}"),
     }
-}
-
-/// Runs the test of this name in a house of its own; `true` inside of it.
-fn is_house(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        run("ip", &["link", "set", "lo", "up"]);
-        run("ip", &["link", "add", "house", "type", "veth", "peer", "name", "cable"]);
-        for address in [HOUSE, FIRST, PRUSA] {
-            run("ip", &["addr", "add", &format!("{address}/24"), "brd", "+", "dev", "house"]);
-        }
-        run("ip", &["link", "set", "house", "up"]);
-        return true;
-    }
-    let root = rustix::process::geteuid().is_root();
-    let status = Command::new("unshare")
-        .args(if root { &["--net"][..] } else { &["--net", "--map-root-user"] })
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1")
-        .status()
-        .expect("unshare is installed (util-linux)");
-    assert!(status.success(), "{test} failed in its network namespace, see above");
-    false
-}
-
-fn run(program: &str, words: &[&str]) {
-    let status = Command::new(program).args(words).status();
-    let status = status.unwrap_or_else(|error| panic!("{program}: {error} (iproute2, util-linux)"));
-    assert!(status.success(), "{program} {words:?}");
 }
 
 /// Where playwright-core and axe-core are.
@@ -229,12 +200,7 @@ impl Device {
         let mut line = String::new();
         BufReader::new(place.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
-        let pid = place.id().to_string();
-        run("ip", &["link", "set", "cable", "netns", &pid]);
-        let inside = |words: &[&str]| run("nsenter", &[&["--net", "--target", &pid, "ip"], words].concat());
-        inside(&["link", "set", "cable", "name", "wlan0"]);
-        inside(&["addr", "add", &format!("{DEVICE}/24"), "brd", "+", "dev", "wlan0"]);
-        inside(&["link", "set", "wlan0", "up"]);
+        house::plug_in(place.id());
         let (data, log) = (tempfile::tempdir().unwrap(), out.join("service.log"));
         File::create(&log).unwrap();
         let service = serve(place.id(), data.path(), &log);

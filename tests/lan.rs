@@ -11,6 +11,9 @@
     reason = "a test that is surprised fails where it stands"
 )]
 
+#[path = "support/house.rs"]
+mod house;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -18,6 +21,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use house::{DEVICE, HOUSE, run};
 use serde_json::{Value, json};
 use simulator::lan::{self, Entry, Responder};
 use simulator::wait::{Stop, now};
@@ -25,10 +29,6 @@ use simulator::{bambu, prusa};
 
 /// How long a test waits for something that takes a few seconds at most; machines are shared.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Set inside of the house.
-const INSIDE: &str = "PRINTERNIZER_TEST_HOUSE";
-const DEVICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
-const HOUSE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 const CODE: &str = "12345678";
 
 fn at(last: u8) -> Ipv4Addr {
@@ -37,31 +37,7 @@ fn at(last: u8) -> Ipv4Addr {
 
 /// Runs the test of this name in a house of its own; `true` inside of it.
 fn is_house(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        run("ip", &["link", "set", "lo", "up"]);
-        run("ip", &["link", "add", "house", "type", "veth", "peer", "name", "cable"]);
-        for last in [2, 11, 12, 13, 14, 15, 66] {
-            run("ip", &["addr", "add", &format!("10.77.0.{last}/24"), "brd", "+", "dev", "house"]);
-        }
-        run("ip", &["link", "set", "house", "up"]);
-        return true;
-    }
-    let root = rustix::process::geteuid().is_root();
-    let status = Command::new("unshare")
-        .args(if root { &["--net"][..] } else { &["--net", "--map-root-user"] })
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1")
-        .status()
-        .expect("unshare is installed (util-linux)");
-    assert!(status.success(), "{test} failed in its network namespace, see above");
-    false
-}
-
-fn run(program: &str, words: &[&str]) {
-    let status = Command::new(program).args(words).status();
-    let status = status.unwrap_or_else(|error| panic!("{program}: {error} (iproute2, util-linux)"));
-    assert!(status.success(), "{program} {words:?}");
+    house::is_house(test, &[HOUSE, at(11), at(12), at(13), at(14), at(15), at(66)])
 }
 
 /// Waits without sleeping blindly: a channel that nobody sends to.
@@ -115,12 +91,7 @@ impl Device {
 
     /// Puts the cable in.
     fn plug_in(&self) {
-        let pid = self.child.id().to_string();
-        run("ip", &["link", "set", "cable", "netns", &pid]);
-        let inside = |words: &[&str]| run("nsenter", &[&["--net", "--target", &pid, "ip"], words].concat());
-        inside(&["link", "set", "cable", "name", "wlan0"]);
-        inside(&["addr", "add", "10.77.0.1/24", "brd", "+", "dev", "wlan0"]);
-        inside(&["link", "set", "wlan0", "up"]);
+        house::plug_in(self.child.id());
     }
 
     /// A device on the network, up.

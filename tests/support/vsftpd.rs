@@ -94,6 +94,27 @@ impl Vsftpd {
         File::options().write(true).open(self.put(name.as_bytes(), b"")).unwrap().set_len(bytes).unwrap();
     }
 
+    /// Puts a file of this many bytes there that cannot be packed; another seed gives another file.
+    pub fn put_noise(&self, name: &str, bytes: u64, seed: u64) {
+        const PIECE: usize = 1 << 20;
+        let mut file = File::options().write(true).open(self.put(name.as_bytes(), b"")).unwrap();
+        let mut state = 0x2545_f491_4f6c_dd1d_u64 ^ seed;
+        let mut piece = Vec::with_capacity(PIECE);
+        let mut left = usize::try_from(bytes).unwrap();
+        while left > 0 {
+            piece.clear();
+            while piece.len() < left.min(PIECE) {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                piece.extend(state.to_le_bytes());
+            }
+            piece.truncate(left);
+            file.write_all(&piece).unwrap();
+            left -= piece.len();
+        }
+    }
+
     /// Whether no client is being served.
     pub fn is_idle(&self) -> bool {
         self.children.lock().unwrap().iter_mut().all(|child| child.try_wait().unwrap().is_some())

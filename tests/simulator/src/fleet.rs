@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::bambu::{
-    Command, Config, Cue, Model, Outcome, PauseReason, PrintPlan, Printer, Scenario, Scene, Source,
-    StartError,
+    Command, Config, Model, Outcome, PauseReason, PrintPlan, Printer, Scenario, Scene, Source, StartError,
 };
+use crate::scenario::Cue;
 
 /// Printers in one fleet; each has three threads and two ports.
 pub const FLEET_SIZE_MAX: usize = 64;

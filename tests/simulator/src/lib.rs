@@ -10,6 +10,7 @@
 //! - [`any`]: both kinds behind one door.
 //! - [`lan`]: how printers call out and announce themselves on the network.
 //! - [`control`]: the HTTP interface by which other processes drive the printers.
+//! - [`scenario`]: the orders that make such a life, and [`observer`]: where a printer notes what it sees.
 //! - [`wait`]: clocks and the stop signal.
 //!
 //! What it deliberately does not do: encrypt anything worth hiding (keys come from public seeds), print, or be
@@ -21,5 +22,7 @@ pub mod bambu;
 pub mod control;
 pub mod fleet;
 pub mod lan;
+pub mod observer;
 pub mod prusa;
+pub mod scenario;
 pub mod wait;

@@ -15,9 +15,9 @@ use super::machine::{Machine, WrongState};
 use super::mqtt;
 use super::replay::Replay;
 use super::report::{self, Fields};
-use super::scenario::Player;
 use super::shared::{Shared, Status, Task};
 use crate::archive::gcode::filling;
+use crate::scenario::Player;
 use crate::wait::{lock, now};
 
 /// The longest simulated time taken in one piece, so that a scenario notices percentages on the way.
@@ -30,7 +30,7 @@ const ORDERS_AT_ONCE_MAX: usize = 8;
 pub struct Engine {
     shared: Arc<Shared>,
     machine: Machine,
-    player: Player,
+    player: Player<Command>,
     replay: Option<Replay>,
     printed: PrintedFile,
     prints_followed: u32,
@@ -56,7 +56,7 @@ impl Engine {
         let units = config.unit_count.unwrap_or(config.model.unit_count());
         let mut engine = Self {
             machine: Machine::new(config.model, &config.serial, units),
-            player: Player::default(),
+            player: Player::new(Vec::new()),
             replay: config.replay.as_ref().map(Replay::new),
             printed: PrintedFile::default(),
             prints_followed: 0,
@@ -76,7 +76,7 @@ impl Engine {
             engine.carry_out(order)?;
         }
         // The printer's own life begins after the prelude, however much time that took.
-        engine.player = Player::new(config.scenario.clone());
+        engine.player = Player::new(config.scenario.scenes.clone());
         engine.last_sent = engine.render();
         *lock(&engine.shared.status) = engine.status();
         Ok(engine)
@@ -182,7 +182,8 @@ impl Engine {
                 self.publish_step(message);
             }
             left -= piece;
-            if let Some(order) = self.player.advance(piece, &self.machine) {
+            let percent = self.machine.is_busy().then(|| f64::from(self.machine.percent));
+            if let Some(order) = self.player.advance(piece, percent) {
                 orders_at_once = if piece > 0.0 { 1 } else { orders_at_once + 1 };
                 if orders_at_once > ORDERS_AT_ONCE_MAX {
                     return;

@@ -53,6 +53,6 @@ pub use observe::Observations;
 pub use plan::{CancelEnd, Outcome, PrintPlan, Source};
 pub use printer::{Description, Printer, StartError};
 pub use replay::Recording;
-pub use scenario::{Cue, Scenario, Scene};
+pub use scenario::{Scenario, Scene};
 pub use shared::Status;
 pub use tray::Tray;

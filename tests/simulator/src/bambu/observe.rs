@@ -1,12 +1,8 @@
 //! What a printer saw of its clients, for tests to look at and to wait for.
 
-use std::sync::{Condvar, Mutex};
-use std::time::Duration;
-
 use serde::Serialize;
 
 use super::ftps::FtpsObservations;
-use crate::wait::{lock, now, wait_until};
 
 /// Texts kept per list (subscriptions, client ids, requests); the oldest goes first. Counters count on.
 const KEPT_MAX: usize = 256;
@@ -72,45 +68,5 @@ impl Observations {
     }
 }
 
-/// The place where the printer's threads write what they see.
-#[derive(Debug, Default)]
-pub struct Observer {
-    seen: Mutex<Observations>,
-    changed: Condvar,
-}
-
-impl Observer {
-    /// Notes something.
-    pub fn note(&self, change: impl FnOnce(&mut Observations)) {
-        change(&mut lock(&self.seen));
-        self.changed.notify_all();
-    }
-
-    /// What was seen so far.
-    #[must_use]
-    pub fn get(&self) -> Observations {
-        lock(&self.seen).clone()
-    }
-
-    /// Waits until `condition` holds.
-    ///
-    /// # Errors
-    /// What was seen by then, when `timeout` passes first.
-    pub fn wait_for(
-        &self,
-        timeout: Duration,
-        condition: impl Fn(&Observations) -> bool,
-    ) -> Result<Observations, Box<Observations>> {
-        let deadline = now() + timeout;
-        let mut seen = lock(&self.seen);
-        loop {
-            if condition(&seen) {
-                return Ok(seen.clone());
-            }
-            if now() >= deadline {
-                return Err(Box::new(seen.clone()));
-            }
-            seen = wait_until(&self.changed, seen, Some(deadline));
-        }
-    }
-}
+/// Where the printer's threads write it.
+pub type Observer = crate::observer::Observer<Observations>;

@@ -22,6 +22,9 @@ pub struct Start {
     pub asks_first: bool,
 }
 
+/// An order of this printer, and what it waits for.
+pub type Scene = crate::scenario::Scene<Command>;
+
 /// What a reboot leaves of a running print.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

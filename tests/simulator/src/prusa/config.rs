@@ -3,11 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::command::Command;
+use super::command::{Command, Scene};
 use super::content::NewFile;
 use super::faults::Faults;
 use super::model::Model;
-use super::scenario::Scene;
 use crate::wait::epoch_seconds;
 
 /// How long the steps around a print take, in simulated seconds.

@@ -1,10 +1,10 @@
 //! Prusa printers with a life of their own, for demonstrations and load.
 
-use super::command::{Command, Start};
+use super::command::{Command, Scene, Start};
 use super::config::Config;
 use super::content::{NewFile, Recipe};
 use super::model::Model;
-use super::scenario::{Cue, Scene};
+use crate::scenario::Cue;
 
 /// How fast they send: somewhere between what people measured and what the Wi-Fi chip can do.
 pub const BYTES_PER_S: u64 = 200_000;

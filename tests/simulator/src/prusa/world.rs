@@ -13,8 +13,8 @@ use super::content::{NewFile, crc32};
 use super::digest::Keeper;
 use super::machine::{Job, Machine, State};
 use super::request::Method;
-use super::scenario::Player;
 use super::stick::{FileBody, Stick, StickError};
+use crate::scenario::Player;
 use crate::wait::now;
 
 /// The longest simulated time taken in one piece, so that a scenario notices percentages on the way.
@@ -72,7 +72,7 @@ pub struct World {
     /// Merged into the job.
     pub job_patch: Value,
     password: String,
-    player: Player,
+    player: Player<Command>,
     factor: f64,
     last_time: Instant,
     simulated_s: f64,
@@ -97,7 +97,7 @@ impl World {
             status_patch: Value::Null,
             job_patch: Value::Null,
             password: config.password.clone(),
-            player: Player::default(),
+            player: Player::new(Vec::new()),
             factor: config.factor,
             last_time: time,
             simulated_s: 0.0,

@@ -1,7 +1,8 @@
 //! Prints from start to end, as the network shows them.
 
 use serde_json::{Value, json};
-use simulator::prusa::{AfterReboot, Command, Cue, Printer, Scene, Start};
+use simulator::prusa::{AfterReboot, Command, Printer, Scene, Start};
+use simulator::scenario::Cue;
 
 use crate::client::{advance, get, once, printer, with};
 

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::command::Command;
-
 /// What a scene waits for before its order is given.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -18,25 +16,25 @@ pub enum Cue {
 
 /// A cue and the order that follows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Scene {
+pub struct Scene<Order> {
     /// What is waited for.
     pub cue: Cue,
     /// What is ordered then. An order that is refused is passed over.
-    pub order: Command,
+    pub order: Order,
 }
 
-/// Scenes in a ring, being played.
-#[derive(Debug, Clone, Default)]
-pub struct Player {
-    scenes: Vec<Scene>,
+/// Scenes in a ring, being played: begun again after the last one. None is no scenario.
+#[derive(Debug, Clone)]
+pub struct Player<Order> {
+    scenes: Vec<Scene<Order>>,
     next: usize,
     waited_s: f64,
 }
 
-impl Player {
+impl<Order: Clone> Player<Order> {
     /// Plays from the first scene.
     #[must_use]
-    pub fn new(scenes: Vec<Scene>) -> Self {
+    pub fn new(scenes: Vec<Scene<Order>>) -> Self {
         Self { scenes, next: 0, waited_s: 0.0 }
     }
 
@@ -50,7 +48,7 @@ impl Player {
     }
 
     /// Notes that simulated time has passed and gives the order that is due now. `percent` is there while printing.
-    pub fn advance(&mut self, seconds: f64, percent: Option<f64>) -> Option<Command> {
+    pub fn advance(&mut self, seconds: f64, percent: Option<f64>) -> Option<Order> {
         self.waited_s += seconds;
         let scene = self.scenes.get(self.next)?;
         let is_due = match scene.cue {
