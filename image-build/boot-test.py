@@ -4,7 +4,7 @@
 Usage: boot-test.py [--cuts N] [--seed N] [--only NAME] [--counted] [--keep DIR]
   --cuts N     power cuts at random moments of prints (default 3)
   --seed N     repeats the moments of an earlier run; each run prints its own
-  --only NAME  one part: life, cuts, slots, settings
+  --only NAME  one part: life, cuts, slots, settings, wireless
   --counted    two nanoseconds of the guest for each instruction instead of 16, for figures that can be compared with a real board's.
                Its printers, which live in the host's time, may find it slow
   --keep DIR   leave the card and the console logs there
@@ -12,12 +12,13 @@ Needs target/image/printernizer-zero.img (build-image.sh), the simulator (cargo 
 e2fsprogs, iproute2. Runs in a network of its own that has loopback only. Everything that it starts ends with it.
 
 The test plays the board's firmware: it takes kernel, initrd.img, device tree and command line from the card's own boot
-partition before each start. It plays the internet's time too. What QEMU cannot show is the firmware itself, the watchdog, Wi-Fi,
-HDMI, and a real card's timing.
+partition before each start. It plays the internet's time too. What QEMU cannot show is the firmware itself, the watchdog, the wireless
+chip, HDMI, and a real card's timing.
 
 What is proved: page and API answer over the forwarded port; a simulated Bambu printer on the host is added through the API and a
 print is followed to its picture and its end; no unit fails; memory; the clock begins at the image's time, or at the saved one, and
-the service says so until a time server has answered; after each cut the card starts, nothing that was told as done is lost, and
+the service says so until a time server has answered; a wireless network is joined, and a wrong password or name is told while the
+USB cable leads in; after each cut the card starts, nothing that was told as done is lost, and
 the file system is whole; a broken system gives way to the other one.
 """
 
@@ -101,6 +102,11 @@ def light(report):
 def says(report, sentence):
     """The report, where one of its notices holds the sentence."""
     return report if any(sentence in notice for notice in report["notices"]) else None
+
+
+def nothing_odd(report):
+    """The report, where nothing is told to people."""
+    return report if report["notices"] == [] else None
 
 
 def no_unit_failed(report):
@@ -221,6 +227,15 @@ def cuts(board, simulator, internet, count, moments):
         say(f"cut {number}: {moment:.1f} s into a print; file system clean, page after {wall:.1f} s, {len(seen)} jobs kept, the print was followed to its end")
 
 
+def gave_way(board, broken, other):
+    """The other system runs in the same start, and people are told."""
+    board.answers()
+    report = board.report()
+    no_unit_failed(report)
+    check(report["slot"] == other, f"system {report['slot']} runs although {broken} is broken")
+    check(says(report, f"System {broken} could not be started"), f"nobody says so: {report['notices']}")
+
+
 def slots(board):
     """A broken system gives way to the other one."""
     board.cut()
@@ -233,11 +248,7 @@ def slots(board):
     board.spoil(3)
     board.try_out(1, 2)
     board.start()
-    board.answers()
-    report = board.report()
-    no_unit_failed(report)
-    check(report["slot"] == "A", f"system {report['slot']} runs although B is broken")
-    check(any("System B could not be started" in notice for notice in report["notices"]), f"nobody says so: {report['notices']}")
+    gave_way(board, "B", "A")
     board.cut()
     newest = board.records()[0]
     check((newest["good"], newest["trial"], newest["outcome"]) == (0, 0, 4), f"the record says {newest}")
@@ -255,14 +266,15 @@ def slots_reversed(board, image):
         card.write(source.read(length))
     board.spoil(2)
     board.start()
-    board.answers()
-    report = board.report()
-    no_unit_failed(report)
-    check(report["slot"] == "B", f"system {report['slot']} runs although A is broken")
-    check(any("System A could not be started" in notice for notice in report["notices"]), f"nobody says so: {report['notices']}")
+    gave_way(board, "A", "B")
     board.cut()
     say("system A broken: B starts at once")
 
+
+# Where a computer at the USB cable reaches the board, and the addresses that it gives the computer.
+CABLE, COMPUTER = "http://192.168.7.1/", re.compile(r"http://192\.168\.7\.1[0-9]/")
+# What the played wireless network gives the board.
+JOINED = re.compile(r"http://192\.168\.77\.1[0-9]/")
 
 SETTINGS = """[wifi]\r
 ssid = Home\r
@@ -286,6 +298,12 @@ host = 10.0.2.2\r
 """
 
 
+def reached_by_cable(board):
+    """The way in without any other network: the board is a network adapter, and the computer gets an address."""
+    board.until("the address of the adapter on the console", lambda: CABLE in board.console())
+    board.until("the address that the computer gets", lambda: COMPUTER.search(board.console()))
+
+
 def settings(board):
     """printernizer.toml on the boot partition, with a mistake in it and a network that is not there: the way back is the USB cable.
     The wireless chip and the computer at the cable are played in the guest."""
@@ -307,8 +325,7 @@ def settings(board):
     no_unit_failed(report)
     board.until("the light that calls a person", lambda: light(board.report()) == ATTENTION)
     check("Wi-Fi network cannot be found" in json.dumps(board.api.json("GET", "/api/v1/health")), "the API does not tell that there is no Wi-Fi")
-    board.until("the address of the adapter on the console", lambda: "http://192.168.7.1/" in board.console())
-    board.until("the address that the computer gets", lambda: re.search(r"http://192\.168\.7\.1[0-9]/", board.console()))
+    reached_by_cable(board)
     say("a Wi-Fi network that is not there: told on the page and by the light; the adapter at the USB cable gives the computer an address")
 
     board.cut()
@@ -326,18 +343,66 @@ def settings(board):
     say("the secrets are gone from every byte of the boot partition")
 
 
+# A network that the board hears. The passwords are of one length and differ in a letter, as mistyped ones do.
+PLAYED_NETWORK = """network={
+	ssid="Dachboden \u00fcber uns"
+	mode=2
+	frequency=2437
+	proto=RSN
+	key_mgmt=WPA-PSK
+	pairwise=CCMP
+	psk="correct horse"
+}
+"""
+WIRELESS = """[wifi]
+ssid = "Dachboden \u00fcber uns"
+password = "{}"
+country = "DE"
+"""
+
+
+def wireless(board):
+    """A wireless network that is there: a wrong password first, then the right one. Client, handshake and driver are the card's own;
+    the radio waves and the network's other end are played in the guest."""
+    board.cut()
+    board.write_data("played-network.conf", PLAYED_NETWORK)
+    board.write_boot("printernizer.toml", WIRELESS.format("correct house"))
+    radios = "modules_load=mac80211_hwsim,dummy_hcd mac80211_hwsim.radios=2 printernizer.played-network"
+    board.start(radios)
+    board.answers()
+    report = board.until("the sentence about the password", lambda: says(board.report(), "the password is wrong"))
+    no_unit_failed(report)
+    board.until("the light that calls a person", lambda: light(board.report()) == ATTENTION)
+    check("the password is wrong" in json.dumps(board.api.json("GET", "/api/v1/health")), "the API does not tell that the password is wrong")
+    reached_by_cable(board)
+    check(not JOINED.search(board.console()), "the board joined the network with a wrong password")
+    say("a wrong Wi-Fi password: told on the page and by the light; the adapter at the USB cable gives the computer an address")
+
+    board.cut()
+    board.write_boot("printernizer.toml", WIRELESS.format("correct horse"))
+    board.start(radios)
+    board.answers()
+    board.until("the address that the wireless network gives", lambda: JOINED.search(board.console()))
+    report = board.until("a report without complaints", lambda: nothing_odd(board.report()))
+    no_unit_failed(report)
+    board.until("the light of a board that is well", lambda: light(board.report()) == FINE)
+    board.cut()
+    check("correct horse" not in board.read_boot("printernizer.toml"), "the password stands on the boot partition still")
+    say("the right Wi-Fi password: joined, with an address of that network, and nothing is complained of")
+
+
 def main():
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--cuts", type=int, default=3)
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--only", choices=["life", "cuts", "slots", "settings"])
+    parser.add_argument("--only", choices=["life", "cuts", "slots", "settings", "wireless"])
     parser.add_argument("--counted", action="store_true")
     parser.add_argument("--keep")
     parser.add_argument("--image", default=str(REPOSITORY / "target/image/printernizer-zero.img"))
     parser.add_argument("--simulator", default=str(REPOSITORY / "target/debug/simulator"))
     arguments = parser.parse_args()
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    for tool in ("qemu-system-arm", "mcopy", "e2fsck", "ip", "unshare"):
+    for tool in ("qemu-system-arm", "mcopy", "e2fsck", "debugfs", "ip", "unshare"):
         if shutil.which(tool) is None:
             sys.exit(f"boot-test.py: error: no {tool}; apt-get install qemu-system-arm mtools e2fsprogs iproute2 util-linux")
     for needed in (arguments.image, arguments.simulator):
@@ -365,6 +430,8 @@ def main():
                 cuts(board, simulator, internet, arguments.cuts, moments)
             if wanted("settings"):
                 settings(board)
+            if wanted("wireless"):
+                wireless(board)
             if wanted("slots"):
                 slots(board)
                 slots_reversed(board, arguments.image)
