@@ -28,7 +28,9 @@ for folder in a 'a folder/with a longer name'; do
   mask=0077
 done
 cd "$scratch"
-for file in "target/$name/printernizer" "target/$name/printernizer.cdx.json" "target/$name/licences.txt"; do
+for file in "target/$name/printernizer" "target/$name/printernizer-init" "target/$name/printernizer.cdx.json" "target/$name/licences.txt"; do
+  # The card's first program is made for the card alone.
+  if [ "$file" = "target/$name/printernizer-init" ] && [ "$name" != armv6 ]; then continue; fi
   cmp "a/$file" "a folder/with a longer name/$file" || die "$file differs"
   say "$(sha256sum "a/$file" | cut -c1-64)  $file, the same in both"
 done
