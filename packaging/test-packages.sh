@@ -13,7 +13,7 @@
 #
 # Needs root, mmdebstrap, systemd-nspawn (package systemd-container), dpkg, curl, python3; for another processor qemu-user-static
 # and Linux 6.7, or an older one that has the emulator registered. The container has no network but its own loopback. It takes
-# about a minute and a half, most of it for the tree, which is kept in target/packages-test; an emulated tree takes MINUTES.
+# about a minute and a half, most of it for the tree, which is kept in target/packages-test; an emulated tree takes three to four.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib.sh
@@ -50,7 +50,7 @@ emulated() {
   [ -f "$registration" ] || die "no $registration: apt-get install qemu-user-static"
   unshare --user --mount -- sleep infinity &
   local holder=$!
-  container=$holder
+  container=$holder # so that it is ended at the end
   until [ "$(readlink "/proc/$holder/ns/user")" != "$(readlink /proc/self/ns/user)" ]; do
     kill -0 "$holder" 2>/dev/null || die "this machine allows no user namespaces"
     sleep 0.1
@@ -61,7 +61,7 @@ emulated() {
   nsenter --target "$holder" --user --mount -- sh -ec '
     if mount -t binfmt_misc binfmt_misc "$2" 2>/dev/null; then cat "$1" >"$2/register"; fi
     [ -e "$2/$3" ]' sh "$registration" "$table" "$emulator" \
-    || die "this kernel has one table of emulators for all (before Linux 6.7), and $emulator is not in it: systemctl restart systemd-binfmt"
+    || die "this kernel gives a user namespace no emulator of its own (before Linux 6.7), and the machine has none: systemctl restart systemd-binfmt"
   PRINTERNIZER_EMULATED=yes nsenter --target "$holder" --user --mount -- "$root/packaging/$(basename "$0")" "$@" || status=$?
   exit "$status"
 }
