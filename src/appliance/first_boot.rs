@@ -24,6 +24,9 @@ use crate::config::FILE_BYTES_MAX;
 
 /// Names that the file may have, in small letters: as it should be, and what editors make of it.
 const NAMES: [&str; 3] = ["printernizer.toml", "printernizer.toml.txt", "printernizer.txt"];
+/// Lines of the file: sixteen printers with every key, and the template's comments, have three hundred. Each section is looked at
+/// together with all others, and another text of that name must not hold the start back.
+const LINES_MAX: usize = 1000;
 /// Entries of the boot partition that are looked at: it has a dozen.
 const ENTRIES_MAX: usize = 512;
 /// What the person finds afterwards. A short name in capitals is one entry of the directory.
@@ -273,6 +276,10 @@ fn decode(bytes: &[u8]) -> Result<&str, String> {
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err("The file is UTF-16. Save it as UTF-8.".to_owned());
+    }
+    let ends = bytes.iter().filter(|byte| **byte == b'\n').count();
+    if ends > LINES_MAX {
+        return Err(format!("The file has more than {LINES_MAX} lines; it holds no settings."));
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();

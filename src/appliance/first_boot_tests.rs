@@ -148,6 +148,7 @@ fn files_that_are_no_text_are_told_and_nothing_is_touched() {
         (b"\xff\xfe[\0w\0".to_vec(), "UTF-16"),
         (b"[wifi]\nssid = \"B\xfcro\"\n".to_vec(), "Line 2: a letter is not UTF-8"),
         (vec![b'#'; 70_000], "larger than 64 KiB"),
+        (b"[a]\n".repeat(1001), "more than 1000 lines"),
     ] {
         let mut card = Card::new("", "");
         write_atomic(&card.places.boot.join("printernizer.toml"), &bytes).unwrap();
