@@ -4,8 +4,9 @@
 //! 1. read and check: nothing has changed;
 //! 2. settings and secrets onto the data partition, synced: the next start finds the same file and does the same again;
 //! 3. secrets overwritten in the file: the next start finds stars, whose values are kept;
-//! 4. the file's hash noted: the next start has nothing to do;
-//! 5. the result beside it, for the person who puts the card into a computer.
+//! 4. the free room overwritten: the file that fills it is there since before 3, so the next start does it again;
+//! 5. the result beside it, for the person who puts the card into a computer: the next start writes it again;
+//! 6. the file's hash noted: the next start has nothing to do.
 //!
 //! The boot partition has no journal, so it is writable only while something is written, and nothing is written where nothing
 //! changed.
@@ -134,7 +135,7 @@ fn prepare(places: &Places) -> Result<(), Error> {
 }
 
 /// The files, whatever an editor made of their names; the one that counts first. Who saves the template under another name has two:
-/// one in which every line is a comment says nothing.
+/// one in which every line is a comment says nothing. Copies that editors leave follow, such as `printernizer.toml~`.
 fn find(boot: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(boot) else { return Vec::new() };
     let entries: Vec<PathBuf> =
@@ -148,7 +149,22 @@ fn find(boot: &Path) -> Vec<PathBuf> {
     let found: Vec<PathBuf> = NAMES.iter().filter_map(named).collect();
     let (speaking, silent): (Vec<PathBuf>, Vec<PathBuf>) =
         found.into_iter().partition(|file| says_something(file));
-    if speaking.is_empty() { silent.into_iter().take(1).collect() } else { speaking }
+    let mut files = if speaking.is_empty() { silent.into_iter().take(1).collect() } else { speaking };
+    if !files.is_empty() {
+        let mut copies: Vec<PathBuf> = entries.into_iter().filter(|file| is_copy(file)).collect();
+        copies.sort();
+        files.extend(copies);
+    }
+    files
+}
+
+/// Whether the file has its name from ours and says something. What macOS adds to every file (`._`) holds none of its text.
+fn is_copy(file: &Path) -> bool {
+    let name = name_of(file).to_ascii_lowercase();
+    name.contains("printernizer")
+        && !NAMES.contains(&name.as_str())
+        && !name.starts_with("._")
+        && says_something(file)
 }
 
 /// Whether a line of the file is no comment. One that cannot be read says that it cannot.

@@ -277,6 +277,16 @@ fn of_two_files_the_one_that_says_something_counts() {
     fs::remove_file(card.places.boot.join("printernizer.toml.txt")).unwrap();
     card.start().unwrap();
     assert!(card.said().is_empty(), "{:?}", card.said());
+    // So is a copy that an editor left; what macOS adds to every file is none.
+    card.put("printernizer.toml~", TEXT);
+    card.put("._printernizer.toml", "\u{0}\u{5}\u{16}\u{7}");
+    card.start().unwrap();
+    assert_eq!(card.said().len(), 1);
+    assert!(
+        card.said()[0].contains("printernizer.toml~ lies beside it") && !card.said()[0].contains("._"),
+        "{:?}",
+        card.said()
+    );
 }
 
 #[test]
