@@ -143,6 +143,15 @@ pub fn free_space(path: &Path) -> Option<Space> {
     })
 }
 
+/// Whether `path` lies in memory, where nothing outlives the plug.
+#[must_use]
+pub fn is_in_memory(path: &Path) -> bool {
+    /// `TMPFS_MAGIC` of linux/magic.h.
+    const IN_MEMORY: u64 = 0x0102_1994;
+    // The number's type differs between machines.
+    rustix::fs::statfs(path).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(IN_MEMORY))
+}
+
 /// The text of a file below `/proc`, at most `bytes_max` bytes of it; `None` where there is none.
 #[must_use]
 pub fn read_proc(path: &str, bytes_max: u64) -> Option<String> {
@@ -171,6 +180,7 @@ mod tests {
         assert!(space.total_bytes >= space.free_bytes && space.total_bytes > 0);
         assert!(read_proc("/proc/self/status", 4096).unwrap().contains("VmRSS:"));
         assert_eq!(free_space(Path::new("/there/is/no/such/path")), None);
+        assert!(is_in_memory(Path::new("/dev")) && !is_in_memory(Path::new("/proc")));
     }
 
     #[test]

@@ -9,11 +9,15 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::lines::{Kind, Line, Pair, Section, read, sections};
 use super::wifi::Wifi;
 use crate::config::{self, Place};
+
+/// Bytes that are kept for stars at most: a file, and what its mistakes have not replaced.
+const KEPT_BYTES_MAX: usize = 128 * 1024;
 
 /// What a text comes to.
 #[derive(Debug, Default)]
@@ -64,9 +68,11 @@ pub fn check(text: &str, kept: &str) -> Checked {
         }
         wifi = found;
     }
+    let mut settings = settings_of(&lines, &parts, &mut bad, &mut checked.mistakes);
+    if leave_hidden_secrets_out(&lines, &parts, &mut bad, &mut checked.mistakes) {
+        settings = settings_of(&lines, &parts, &mut bad, &mut checked.mistakes);
+    }
     checked.wifi = wifi.filter(|_| parts.iter().zip(&bad).any(|(part, bad)| is_wifi(part) && !bad));
-
-    let settings = settings_of(&lines, &parts, &mut bad, &mut checked.mistakes);
     checked.host_name = settings
         .web
         .names
@@ -79,6 +85,7 @@ pub fn check(text: &str, kept: &str) -> Checked {
     let good = |at: usize| bad.get(at) == Some(&false);
     checked.config = only(&lines, &parts, |at| good(at) && parts.get(at).is_some_and(|part| !is_wifi(part)));
     checked.kept = only(&lines, &parts, good);
+    keep_what_was(&mut checked, &lines, &parts, &bad, kept);
     for (_, pair) in lines_of(&lines, &parts, &bad).filter(|(_, pair)| pair.is_secret() && !pair.is_kept()) {
         checked.secrets.push(pair.span.clone());
     }
@@ -157,9 +164,6 @@ fn only(lines: &[Line], parts: &[Section], wanted: impl Fn(usize) -> bool) -> St
 fn recall(lines: &mut [Line], parts: &[Section], kept: &str, bad: &mut [bool], mistakes: &mut Vec<String>) {
     let old_lines = read(kept);
     let old_parts = sections(&old_lines);
-    let value = |lines: &[Line], part: &Section, key: &str| {
-        pairs(lines, part).find(|(_, pair)| pair.key == key).map(|(_, pair)| pair.value.clone())
-    };
     for (at, part) in parts.iter().enumerate() {
         let stars: Vec<(usize, Pair)> = pairs(lines, part)
             .filter(|(_, pair)| pair.is_kept())
@@ -171,9 +175,9 @@ fn recall(lines: &mut [Line], parts: &[Section], kept: &str, bad: &mut [bool], m
                 old.name == part.name
                     && ["host", "ssid"]
                         .iter()
-                        .all(|key| value(&old_lines, old, key) == value(lines, part, key))
+                        .all(|key| value_of(&old_lines, old, key) == value_of(lines, part, key))
             };
-            let old = old_parts.iter().filter(same).find_map(|old| value(&old_lines, old, &pair.key));
+            let old = old_parts.iter().filter(same).find_map(|old| value_of(&old_lines, old, &pair.key));
             match (old, lines.get_mut(index)) {
                 (Some(old), Some(line)) => {
                     line.text = format!("{} = {old}", pair.key);
@@ -189,6 +193,109 @@ fn recall(lines: &mut [Line], parts: &[Section], kept: &str, bad: &mut [bool], m
             }
         }
     }
+}
+
+/// Secrets that TOML finds and [`read`] does not, such as those of dotted or quoted keys, of tables on one line, and of texts on
+/// several lines: they would be taken over and stay in the file. Their sections are left out; answers whether one was.
+fn leave_hidden_secrets_out(
+    lines: &[Line],
+    parts: &[Section],
+    bad: &mut [bool],
+    mistakes: &mut Vec<String>,
+) -> bool {
+    let text = only(lines, parts, |at| bad.get(at) == Some(&false));
+    let (table, _) = DeTable::parse_recoverable(&text);
+    let mut hidden = Vec::new();
+    for (key, value) in table.get_ref().iter() {
+        look_for_hidden(key.get_ref(), value, &text, lines, &mut hidden);
+    }
+    hidden.sort_unstable();
+    hidden.dedup();
+    for line in &hidden {
+        mistakes.push(format!(
+            "Line {line}: passwords and codes stand on a line of their own, as password = \"...\" below their section."
+        ));
+        let at = parts.iter().position(|part| part.lines.contains(&line.saturating_sub(1)));
+        at.into_iter().for_each(|at| mark(bad, at));
+    }
+    !hidden.is_empty()
+}
+
+/// Adds the lines of secrets in `value` that are no pairs of [`read`].
+fn look_for_hidden(
+    key: &str,
+    value: &Spanned<DeValue<'_>>,
+    text: &str,
+    lines: &[Line],
+    hidden: &mut Vec<usize>,
+) {
+    match value.get_ref() {
+        DeValue::Table(table) => {
+            for (key, value) in table.iter() {
+                look_for_hidden(key.get_ref(), value, text, lines, hidden);
+            }
+        }
+        DeValue::Array(values) => {
+            for value in values.iter() {
+                look_for_hidden(key, value, text, lines, hidden);
+            }
+        }
+        _ if super::lines::is_secret(key) => {
+            let (line, end) = (line_of(text, value.span().start), line_of(text, value.span().end));
+            let is_pair = lines.get(line - 1).is_some_and(|line| match &line.kind {
+                Kind::Pair(pair) => pair.key == key,
+                Kind::Header { .. } | Kind::Other => false,
+            });
+            if !is_pair || line != end {
+                hidden.push(line);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The number of the line that holds the byte at `at`.
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// A section with a mistake changes nothing: what an earlier start took from it counts on. A page must not lose its password by a
+/// letter too much, nor the card what stars stand for.
+fn keep_what_was(checked: &mut Checked, lines: &[Line], parts: &[Section], bad: &[bool], kept: &str) {
+    let old_lines = read(kept);
+    for old in sections(&old_lines).iter().filter(|old| !old.name.is_empty()) {
+        let is_it = |part: &Section| {
+            let same = part.name == old.name;
+            same && (old.name != "printers"
+                || value_of(lines, part, "host") == value_of(&old_lines, old, "host"))
+        };
+        let has = |wanted: bool| parts.iter().zip(bad).any(|(part, bad)| *bad == wanted && is_it(part));
+        if !has(true) || has(false) {
+            continue;
+        }
+        let old_lines: Vec<&str> = old_lines
+            .get(old.lines.clone())
+            .unwrap_or_default()
+            .iter()
+            .map(|line| line.text.as_str())
+            .collect();
+        let text = format!("\n{}\n", old_lines.join("\n").trim_end());
+        if checked.kept.len() + text.len() > KEPT_BYTES_MAX {
+            continue;
+        }
+        checked.kept.push_str(&text);
+        if old.name != "wifi" {
+            let whole = format!("{}{text}", checked.config);
+            if config::check_text(Path::new("printernizer.toml"), whole.clone()).is_ok() {
+                checked.config = whole;
+            }
+        }
+    }
+}
+
+/// The value of a section's key, as TOML has it.
+fn value_of<'l>(lines: &'l [Line], part: &Section, key: &str) -> Option<&'l str> {
+    pairs(lines, part).find(|(_, pair)| pair.key == key).map(|(_, pair)| pair.value.as_str())
 }
 
 /// The service's own sections: those with mistakes are told and left out, until the rest has none.
@@ -239,14 +346,17 @@ fn settings_of(
 
 /// Reads `[wifi]`, alone in a text whose lines have their numbers.
 fn wifi_of(text: &str, mistakes: &mut Vec<String>) -> Option<Wifi> {
-    let line_of = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
     let before = mistakes.len();
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        let line = line_of(error.span().map_or(0, |span| span.start));
+        let line = line_of(text, error.span().map_or(0, |span| span.start));
         // The error's whole text would show the line, and with it a password.
         let what = error.message().lines().next().unwrap_or_default();
-        mistakes.push(format!("Line {line}: this cannot be read ({what}). Put the value in quotes."));
+        let hint = match text.lines().nth(line - 1) {
+            Some(text) if text.contains('\\') => "Between double quotes, a \\ is written twice: \\\\.",
+            _ => "Put the value in quotes.",
+        };
+        mistakes.push(format!("Line {line}: this cannot be read ({what}). {hint}"));
     }
     let entries: BTreeMap<&str, _> = match table.get_ref().get("wifi").map(|value| value.get_ref()) {
         Some(DeValue::Table(table)) => {
@@ -259,6 +369,7 @@ fn wifi_of(text: &str, mistakes: &mut Vec<String>) -> Option<Wifi> {
     }
     let mut wifi = Wifi::default();
     for (key, value) in entries {
+        let line = line_of(text, value.span().start);
         let text = match value.get_ref() {
             DeValue::String(text) => text.as_ref(),
             _ => "",
@@ -287,7 +398,7 @@ fn wifi_of(text: &str, mistakes: &mut Vec<String>) -> Option<Wifi> {
         };
         if let Some(allowed) = refused {
             let shown: String = key.chars().take(40).filter(|letter| !letter.is_control()).collect();
-            mistakes.push(format!("Line {}: {shown}: {allowed}.", line_of(value.span().start)));
+            mistakes.push(format!("Line {}: {shown}: {allowed}.", line));
         }
     }
     if mistakes.len() == before && wifi.ssid.is_empty() {

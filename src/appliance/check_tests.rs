@@ -121,6 +121,66 @@ fn mistakes_never_show_a_secret() {
 }
 
 #[test]
+fn secrets_that_could_not_be_erased_are_not_taken() {
+    for (text, line) in [
+        ("web.password = \"geheimgeheim\"\n", 1),
+        ("web = { name = \"a\", password = \"geheimgeheim\" }\n", 1),
+        ("[web]\n\"password\" = \"geheimgeheim\"\n", 2),
+        ("[web]\nname = \"a\"\npassword = \"\"\"\ngeheimgeheim\"\"\"\n", 3),
+        ("[wifi]\nssid = \"a\"\n\"password\" = \"geheimgeheim\"\n", 3),
+        ("[wifi]\nssid = \"a\"\npassword = \"\"\"\ngeheimgeheim\"\"\"\n", 3),
+        (
+            "printers = [{ name = \"x\", type = \"bambu_lab\", host = \"10.0.0.1\", serial = \"01P00A000000001\", access_code = \"geheimge\" }]\n",
+            1,
+        ),
+    ] {
+        let checked = check(text, "");
+        assert_eq!(checked.mistakes.len(), 1, "{text}: {:?}", checked.mistakes);
+        assert!(
+            checked.mistakes[0].starts_with(&format!("Line {line}: passwords")),
+            "{:?}",
+            checked.mistakes
+        );
+        assert!(checked.wifi.is_none() && checked.secrets.is_empty(), "{text}");
+        assert!(!checked.config.contains("geheim") && !checked.kept.contains("geheim"), "{text}");
+    }
+    // On one line it may have any quotes.
+    let checked = check("[web]\npassword = \"\"\"geheimgeheim\"\"\" # mine\n", "");
+    assert_eq!((checked.mistakes.len(), checked.secrets.len()), (0, 1));
+}
+
+#[test]
+fn a_section_with_a_mistake_changes_nothing() {
+    let first = check(GOOD, "");
+    let left = erased(GOOD, &first);
+    let wrong = left
+        .replace("name = \"workshop\"", "name = \"no name\"")
+        .replace("country = de", "country = Germany")
+        .replace("type = bambu_lab", "type = makerbot");
+    let checked = check(&wrong, &first.kept);
+    assert_eq!(checked.mistakes.len(), 3, "{:?}", checked.mistakes);
+    let settings = |checked: &Checked| config::check_text(Path::new("f"), checked.config.clone()).unwrap();
+    assert_eq!(settings(&checked).web, settings(&first).web);
+    assert_eq!(settings(&checked).printers.len(), 2);
+    assert!(checked.wifi.is_none());
+    // And the stars are good again when the mistakes are mended, also after a second attempt.
+    let again = check(&wrong, &checked.kept);
+    let mended = check(&left, &again.kept);
+    assert_eq!(mended.mistakes, Vec::<String>::new());
+    assert_eq!((mended.wifi, again.kept.len()), (first.wifi, checked.kept.len()));
+    // What was taken out is not kept.
+    let without = check("[time]\nzone = \"UTC\"\n", &first.kept);
+    assert!(!without.kept.contains("horse") && !without.config.contains("sentence"));
+}
+
+#[test]
+fn a_backslash_is_told_as_what_it_is() {
+    let checked = check("[wifi]\nssid = \"a\"\npassword = \"geheim\\geheim\"\n", "");
+    assert!(checked.mistakes[0].contains("is written twice"), "{:?}", checked.mistakes);
+    assert!(!checked.mistakes[0].contains("geheim"));
+}
+
+#[test]
 fn the_template_is_right_and_changes_nothing() {
     let template = include_str!("../../image-build/card/boot/printernizer.toml");
     let checked = check(template, "");

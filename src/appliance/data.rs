@@ -21,7 +21,8 @@ pub(super) fn run(device: &Path, data: &Path, notices: &Path, runner: &mut dyn R
     let (device, place) = (device.to_string_lossy(), data.to_string_lossy());
     let checked = code(runner, "e2fsck", &["-y", &device]);
     let doubtful = checked.is_none_or(|code| code >= CHECK_FAILED);
-    if code(runner, "mount", &["-t", "ext4", "-o", OPTIONS, &device, &place]) == Some(0) {
+    // -w: a card that is worn out lets itself be read only. mount would take that, and nothing could start from it.
+    if code(runner, "mount", &["-w", "-t", "ext4", "-o", OPTIONS, &device, &place]) == Some(0) {
         let text = "The data partition has damage that could not be repaired. Make a copy of your records and flash a new card.";
         notice(notices, "data", doubtful.then_some(text));
         // Nothing is lost where it stays small.
@@ -78,7 +79,8 @@ mod tests {
             let (result, asked, said) = play(&[Some(check), Some(0), Some(1)]);
             assert!(result.is_ok() && said.is_empty());
             assert_eq!(asked.len(), 3);
-            assert!(asked[1].contains("errors=remount-ro") && asked[2].ends_with("systemd-growfs /data"));
+            assert!(asked[1].starts_with("mount -w ") && asked[1].contains("errors=remount-ro"));
+            assert!(asked[2].ends_with("systemd-growfs /data"));
         }
     }
 

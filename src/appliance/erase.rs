@@ -4,7 +4,7 @@
 //! stars and blanks of the same length, in place, synced and read back from the card. What an editor left in other places
 //! is overwritten by filling the free room once. What the card itself keeps in blocks that it has put aside cannot be reached.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::path::Path;
@@ -56,6 +56,24 @@ pub fn overwrite(file: &Path, text: &[u8], spans: &[Range<usize>]) -> io::Result
     }
 }
 
+/// Says on the card that erasing has begun: the file that will fill the free room is there before the first secret goes, so the start
+/// after a cut knows that it is not done. What a cut has left of it goes.
+///
+/// # Errors
+/// What the file system says.
+pub fn begin(directory: &Path) -> io::Result<()> {
+    remove_filling(directory)?;
+    let path = directory.join(FILLING);
+    File::create(&path)?.sync_all()?;
+    crate::base::file::sync_parent(&path)
+}
+
+/// Whether a cut came into [`begin`] and [`fill_free_room`].
+#[must_use]
+pub fn is_unfinished(directory: &Path) -> bool {
+    directory.join(FILLING).exists()
+}
+
 /// Overwrites the free room of `directory`'s file system once; `free_bytes` of it are free.
 ///
 /// # Errors
@@ -82,20 +100,15 @@ fn fill(path: &Path, bytes: u64) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Removes what a cut in the middle of filling has left.
-///
-/// # Errors
-/// What the file system says.
-pub fn remove_filling(directory: &Path) -> io::Result<()> {
-    match fs::remove_file(directory.join(FILLING)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+/// Removes the filling, durably: one that came back would leave no room on the partition.
+fn remove_filling(directory: &Path) -> io::Result<()> {
+    crate::base::file::remove(&directory.join(FILLING))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn secrets_are_overwritten_in_place() {
@@ -113,9 +126,11 @@ mod tests {
     #[test]
     fn the_free_room_is_free_afterwards() {
         let dir = tempfile::tempdir().unwrap();
+        begin(dir.path()).unwrap();
+        assert!(is_unfinished(dir.path()));
         fill_free_room(dir.path(), 100_000).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-        remove_filling(dir.path()).unwrap();
+        assert!(!is_unfinished(dir.path()));
     }
 
     #[test]

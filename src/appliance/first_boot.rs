@@ -4,8 +4,9 @@
 //! 1. read and check: nothing has changed;
 //! 2. settings and secrets onto the data partition, synced: the next start finds the same file and does the same again;
 //! 3. secrets overwritten in the file: the next start finds stars, whose values are kept;
-//! 4. the file's hash noted: the next start has nothing to do;
-//! 5. the result beside it, for the person who puts the card into a computer.
+//! 4. the free room overwritten: the file that fills it is there since before 3, so the next start does it again;
+//! 5. the result beside it, for the person who puts the card into a computer: the next start writes it again;
+//! 6. the file's hash noted: the next start has nothing to do.
 //!
 //! The boot partition has no journal, so it is writable only while something is written, and nothing is written where nothing
 //! changed.
@@ -18,11 +19,15 @@ use sha2::{Digest as _, Sha256};
 
 use super::check::{Checked, check};
 use super::{Error, Runner, erase, notice, readable, wishes};
+use crate::base::error::chain;
 use crate::base::file::write_atomic;
 use crate::config::FILE_BYTES_MAX;
 
 /// Names that the file may have, in small letters: as it should be, and what editors make of it.
 const NAMES: [&str; 3] = ["printernizer.toml", "printernizer.toml.txt", "printernizer.txt"];
+/// Lines of the file: sixteen printers with every key, and the template's comments, have three hundred. Each section is looked at
+/// together with all others, and another text of that name must not hold the start back.
+const LINES_MAX: usize = 1000;
 /// Entries of the boot partition that are looked at: it has a dozen.
 const ENTRIES_MAX: usize = 512;
 /// What the person finds afterwards. A short name in capitals is one entry of the directory.
@@ -39,6 +44,8 @@ pub(super) struct Places {
     pub data: PathBuf,
     pub notices: PathBuf,
     pub remount: bool,
+    /// Whether what is written below `data` outlives the plug.
+    pub lasts: bool,
 }
 
 impl Places {
@@ -54,22 +61,43 @@ impl Places {
 
 /// Takes the settings over.
 pub(super) fn run(places: &Places, runner: &mut dyn Runner) -> Result<(), Error> {
-    take_settings(places, runner)?;
+    start(places, runner, &board::set_host_name)
+}
+
+/// What could not be done is told on the page, and is no reason to leave the board without its name.
+fn start(
+    places: &Places,
+    runner: &mut dyn Runner,
+    set_host_name: &dyn Fn(&str) -> io::Result<()>,
+) -> Result<(), Error> {
+    let taken = take_settings(places, runner);
+    let said = taken.as_ref().err().map(|error| {
+        format!("The settings of the card could not be taken over as a whole: {}.", chain(error))
+    });
+    notice(&places.notices, "first-boot-trouble", said.as_deref());
     if let Ok(name) = fs::read_to_string(places.system("host-name")) {
-        board::set_host_name(name.trim()).map_err(Error::io("the host name cannot be set"))?;
+        set_host_name(name.trim()).map_err(Error::io("the host name cannot be set"))?;
     }
-    Ok(())
+    taken
 }
 
 /// Wishes, then settings.
 fn take_settings(places: &Places, runner: &mut dyn Runner) -> Result<(), Error> {
-    hand_wishes_on(places, runner).map_err(Error::io("a wish on the boot partition cannot be handed on"))?;
+    let handed =
+        hand_wishes_on(places, runner).map_err(Error::io("a wish on the boot partition cannot be handed on"));
     wishes::forget(&places.data).map_err(Error::io("the old settings cannot be forgotten"))?;
     prepare(places)?;
-    match find(&places.boot) {
-        Some(file) => take_over(places, &file, runner),
-        None => Ok(()),
+    // The board has read its firmware from there: that nothing is there means that it could not be mounted.
+    if places.remount && fs::read_dir(&places.boot).is_ok_and(|mut entries| entries.next().is_none()) {
+        return Err(Error::text(
+            "the boot partition cannot be read; what was taken over earlier still counts",
+        ));
     }
+    let mut files = find(&places.boot).into_iter();
+    if let Some(file) = files.next() {
+        take_over(places, &file, &files.collect::<Vec<_>>(), runner)?;
+    }
+    handed
 }
 
 /// A wish that could not be taken from the boot partition would come true at every start: then it is left to the service,
@@ -83,12 +111,12 @@ fn hand_wishes_on(places: &Places, runner: &mut dyn Runner) -> io::Result<()> {
     if writing.writable().is_err() {
         return Ok(());
     }
-    for (wish, file) in wishes {
+    let handed = wishes.into_iter().try_for_each(|(wish, file)| {
         wishes::hand_on(wish, &places.data)?;
-        crate::base::file::remove(&file)?;
-    }
+        crate::base::file::remove(&file)
+    });
     writing.end();
-    Ok(())
+    handed
 }
 
 /// The service finds settings also where nobody wrote some.
@@ -97,44 +125,93 @@ fn prepare(places: &Places) -> Result<(), Error> {
         let path = places.data.join(directory);
         fs::create_dir_all(&path).map_err(Error::io(format!("{} cannot be made", path.display())))?;
     }
-    if places.config().exists() { Ok(()) } else { keep(&places.config(), NO_SETTINGS, 0o640) }
+    if places.config().exists() {
+        return Ok(());
+    }
+    // Whatever was taken over went with it: it is taken anew.
+    crate::base::file::remove(&places.system("boot-file.sha256"))
+        .map_err(Error::io("the note of what was taken cannot be removed"))?;
+    keep(&places.config(), NO_SETTINGS, 0o640)
 }
 
-/// The file, whatever an editor made of its name.
-fn find(boot: &Path) -> Option<PathBuf> {
-    let entries: Vec<PathBuf> = fs::read_dir(boot)
-        .ok()?
-        .take(ENTRIES_MAX)
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.is_file())
-        .collect();
-    NAMES.iter().find_map(|wanted| {
+/// The files, whatever an editor made of their names; the one that counts first. Who saves the template under another name has two:
+/// one in which every line is a comment says nothing. Copies that editors leave follow, such as `printernizer.toml~`.
+fn find(boot: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(boot) else { return Vec::new() };
+    let entries: Vec<PathBuf> =
+        entries.take(ENTRIES_MAX).flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    let named = |wanted: &&str| {
         let is_it = |path: &&PathBuf| {
             path.file_name().is_some_and(|name| name.to_string_lossy().eq_ignore_ascii_case(wanted))
         };
         entries.iter().find(is_it).cloned()
-    })
+    };
+    let found: Vec<PathBuf> = NAMES.iter().filter_map(named).collect();
+    let (speaking, silent): (Vec<PathBuf>, Vec<PathBuf>) =
+        found.into_iter().partition(|file| says_something(file));
+    let mut files = if speaking.is_empty() { silent.into_iter().take(1).collect() } else { speaking };
+    if !files.is_empty() {
+        let mut copies: Vec<PathBuf> = entries.into_iter().filter(|file| is_copy(file)).collect();
+        copies.sort();
+        files.extend(copies);
+    }
+    files
 }
 
-fn take_over(places: &Places, file: &Path, runner: &mut dyn Runner) -> Result<(), Error> {
-    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+/// Whether the file has its name from ours and says something. What macOS adds to every file (`._`) holds none of its text.
+fn is_copy(file: &Path) -> bool {
+    let name = name_of(file).to_ascii_lowercase();
+    name.contains("printernizer")
+        && !NAMES.contains(&name.as_str())
+        && !name.starts_with("._")
+        && says_something(file)
+}
+
+/// Whether a line of the file is no comment. One that cannot be read says that it cannot.
+fn says_something(file: &Path) -> bool {
+    let is_said = |line: &str| {
+        let line = line.trim_matches(|letter: char| letter.is_whitespace() || letter == '\u{feff}');
+        !line.is_empty() && !line.starts_with('#')
+    };
+    read(file).map_or(true, |bytes| String::from_utf8_lossy(&bytes).lines().any(is_said))
+}
+
+/// The bytes of the file, and one more than it may have.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs::File::open(file)
-        .and_then(|open| open.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(Error::io(format!("{name} cannot be read")))?;
+    fs::File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Takes `file` over; `others` of its kind lie beside it.
+fn take_over(places: &Places, file: &Path, others: &[PathBuf], runner: &mut dyn Runner) -> Result<(), Error> {
+    let name = name_of(file);
+    let bytes = read(file).map_err(Error::io(format!("{name} cannot be read")))?;
+    let others: Vec<String> = others.iter().map(|other| name_of(other)).collect();
+    let unfinished = erase::is_unfinished(&places.boot);
     let noted = fs::read_to_string(places.system("boot-file.sha256")).unwrap_or_default();
     let last = fs::read_to_string(places.system("boot-file.mistakes")).unwrap_or_default();
-    if noted == hash(&bytes) {
+    let kept = fs::read_to_string(places.system("boot-file.toml")).unwrap_or_default();
+    if noted == hash(&bytes, &others) && !unfinished && is_whole(places, &kept) {
         // What was wrong then is wrong still.
         notice(&places.notices, "first-boot", (!last.is_empty()).then_some(last.as_str()));
         return Ok(());
     }
-    let kept = fs::read_to_string(places.system("boot-file.toml")).unwrap_or_default();
-    let checked = match decode(&bytes) {
+    let mut checked = match decode(&bytes) {
         Ok(text) => check(text, &kept),
         Err(mistake) => Checked { mistakes: vec![mistake], ..Checked::default() },
     };
+    checked.mistakes.extend(others.iter().map(|other| {
+        format!("{other} lies beside it and does not count. Move what you need from it, and delete it: passwords in it stay there.")
+    }));
+    // What is kept in memory only must stay in the file.
+    if !places.lasts {
+        checked.secrets.clear();
+    }
     let readable = decode(&bytes).is_ok();
     if readable {
         store(places, &checked)?;
@@ -142,10 +219,12 @@ fn take_over(places: &Places, file: &Path, runner: &mut dyn Runner) -> Result<()
     let mut writing = Writing::begin(places, runner);
     let mut left = bytes;
     let mut erased = Ok(());
-    if !checked.secrets.is_empty() {
+    if !checked.secrets.is_empty() || unfinished {
         erased = writing.writable().and_then(|()| {
+            // Where there is no room for another name, the secrets go all the same.
+            let begun = erase::begin(&places.boot);
             left = erase::overwrite(file, &left, &checked.secrets)?;
-            erase::remove_filling(&places.boot)?;
+            begun?;
             let free = board::free_space(&places.boot).map_or(0, |space| space.free_bytes);
             erase::fill_free_room(&places.boot, free)
         });
@@ -158,8 +237,15 @@ fn take_over(places: &Places, file: &Path, runner: &mut dyn Runner) -> Result<()
     keep(&places.system("boot-file.mistakes"), said.as_deref().unwrap_or_default(), 0o600)?;
     // Only what is done is not done again.
     erased.map_err(Error::io(format!("the secrets in {name} cannot be overwritten")))?;
-    keep(&places.system("boot-file.sha256"), &hash(&left), 0o600)?;
+    keep(&places.system("boot-file.sha256"), &hash(&left, &others), 0o600)?;
     told.map_err(Error::io(format!("{RESULT} cannot be written")))
+}
+
+/// Whether what was taken over is still there: a check of the file system after a cut may have put a file aside.
+fn is_whole(places: &Places, kept: &str) -> bool {
+    let lines = super::lines::read(kept);
+    let has_wifi = super::lines::sections(&lines).iter().any(|section| section.name == "wifi");
+    !has_wifi || places.system("wpa_supplicant.conf").exists()
 }
 
 /// Onto the data partition: the service's settings, the wireless client's file, the name; at last what stars stand for.
@@ -207,6 +293,10 @@ fn decode(bytes: &[u8]) -> Result<&str, String> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err("The file is UTF-16. Save it as UTF-8.".to_owned());
     }
+    let ends = bytes.iter().filter(|byte| **byte == b'\n').count();
+    if ends > LINES_MAX {
+        return Err(format!("The file has more than {LINES_MAX} lines; it holds no settings."));
+    }
     std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -214,8 +304,11 @@ fn decode(bytes: &[u8]) -> Result<&str, String> {
     })
 }
 
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// Tells a file from a changed one, and from the same one in other company.
+fn hash(bytes: &[u8], others: &[String]) -> String {
+    let mut sum = Sha256::new_with_prefix(bytes);
+    others.iter().for_each(|other| sum.update(other));
+    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What the page says; `None` where all is well.
@@ -239,7 +332,7 @@ fn result(name: &str, checked: &Checked, readable: bool, erased: Option<&io::Err
         lines.push("Everything was understood.".to_owned());
     } else {
         lines.push(
-            "These lines were not understood. Their sections are left out, the others count:".to_owned(),
+            "This was not understood. Where it is in a section, what an earlier start took from that section still counts:".to_owned(),
         );
         lines.extend(checked.mistakes.iter().map(|mistake| format!("- {mistake}")));
     }

@@ -29,8 +29,15 @@ impl Card {
         for directory in ["boot", "data"] {
             fs::create_dir(path(directory)).unwrap();
         }
-        let places =
-            Places { boot: path("boot"), data: path("data"), notices: path("notices"), remount: true };
+        let places = Places {
+            boot: path("boot"),
+            data: path("data"),
+            notices: path("notices"),
+            remount: true,
+            lasts: true,
+        };
+        // What the board has started from.
+        fs::File::create(path("boot/config.txt")).unwrap();
         let card = Card { _dir: dir, places, mounts: Mounts::default() };
         if !name.is_empty() {
             write_atomic(&card.places.boot.join(name), text.as_bytes()).unwrap();
@@ -42,6 +49,10 @@ impl Card {
         self.mounts.asked.clear();
         // The host name of the machine that runs the tests stays as it is: it is set by the command alone.
         take_settings(&self.places.clone(), &mut self.mounts)
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        write_atomic(&self.places.boot.join(name), text.as_bytes()).unwrap();
     }
 
     fn boot(&self, name: &str) -> String {
@@ -137,6 +148,7 @@ fn files_that_are_no_text_are_told_and_nothing_is_touched() {
         (b"\xff\xfe[\0w\0".to_vec(), "UTF-16"),
         (b"[wifi]\nssid = \"B\xfcro\"\n".to_vec(), "Line 2: a letter is not UTF-8"),
         (vec![b'#'; 70_000], "larger than 64 KiB"),
+        (b"[a]\n".repeat(1001), "more than 1000 lines"),
     ] {
         let mut card = Card::new("", "");
         write_atomic(&card.places.boot.join("printernizer.toml"), &bytes).unwrap();
@@ -227,4 +239,133 @@ fn wishes_on_the_boot_partition_are_handed_to_the_service() {
     let _ = card.start();
     assert!(!card.places.data.join("printernizer/reset-password").exists());
     assert!(card.places.boot.join("reset-password").exists());
+}
+
+#[test]
+fn a_cut_while_the_free_room_is_overwritten_leaves_nothing_behind() {
+    let mut card = Card::new("printernizer.toml", TEXT);
+    card.start().unwrap();
+    // The secrets are stars, and the filling has taken all room.
+    card.put("FILLING.TMP", "zeros");
+    fs::remove_file(card.places.data.join("system/boot-file.sha256")).unwrap();
+    card.start().unwrap();
+    assert!(!card.places.boot.join("FILLING.TMP").exists());
+    // Nor does one stay that came back after everything was noted.
+    card.put("FILLING.TMP", "zeros");
+    card.start().unwrap();
+    assert!(!card.places.boot.join("FILLING.TMP").exists());
+    card.start().unwrap();
+    assert!(card.mounts.asked.is_empty() && card.said().is_empty());
+}
+
+#[test]
+fn of_two_files_the_one_that_says_something_counts() {
+    // Saved by an editor that adds to the name, beside the template.
+    let mut card = Card::new("printernizer.toml", "# a comment\r\n\r\n#! [wifi]\r\n");
+    card.put("printernizer.toml.txt", TEXT);
+    card.start().unwrap();
+    assert!(card.data("system/wpa_supplicant.conf").contains("correct horse"));
+    assert!(!card.boot("printernizer.toml.txt").contains("correct horse"));
+    assert!(card.said().is_empty(), "{:?}", card.said());
+    // Both say something: the right name counts, and the other is told, at each start.
+    card.put("printernizer.toml", "[web]\nname = cellar\n");
+    for _ in 0..2 {
+        card.start().unwrap();
+        assert_eq!(card.data("system/host-name"), "cellar");
+        assert!(card.said()[0].contains("printernizer.toml.txt lies beside it"), "{:?}", card.said());
+    }
+    fs::remove_file(card.places.boot.join("printernizer.toml.txt")).unwrap();
+    card.start().unwrap();
+    assert!(card.said().is_empty(), "{:?}", card.said());
+    // So is a copy that an editor left; what macOS adds to every file is none.
+    card.put("printernizer.toml~", TEXT);
+    card.put("._printernizer.toml", "\u{0}\u{5}\u{16}\u{7}");
+    card.start().unwrap();
+    assert_eq!(card.said().len(), 1);
+    assert!(
+        card.said()[0].contains("printernizer.toml~ lies beside it") && !card.said()[0].contains("._"),
+        "{:?}",
+        card.said()
+    );
+}
+
+#[test]
+fn a_mistake_takes_nothing_away_and_stars_are_remembered() {
+    let mut card = Card::new("printernizer.toml", TEXT);
+    card.start().unwrap();
+    let left = card.boot("printernizer.toml");
+    card.put(
+        "printernizer.toml",
+        &left.replace("\"attic\"", "\"no name\"").replace("[web]", "country = x\r\n[web]"),
+    );
+    card.start().unwrap();
+    assert_eq!(card.said().len(), 1);
+    assert!(card.data("config/printernizer.toml").contains("a long sentence"));
+    assert!(card.data("system/wpa_supplicant.conf").contains("correct horse"));
+    card.put("printernizer.toml", &left.replace("\"attic\"", "\"cellar\""));
+    card.start().unwrap();
+    assert!(card.said().is_empty(), "{:?}", card.said());
+    assert_eq!(card.data("system/host-name"), "cellar");
+    assert!(card.data("config/printernizer.toml").contains("a long sentence"));
+    assert!(card.data("system/wpa_supplicant.conf").contains("correct horse"));
+}
+
+#[test]
+fn what_was_lost_from_the_data_partition_is_taken_anew() {
+    let mut card = Card::new("printernizer.toml", TEXT);
+    card.start().unwrap();
+    for file in ["config/printernizer.toml", "system/wpa_supplicant.conf"] {
+        fs::remove_file(card.places.data.join(file)).unwrap();
+        card.start().unwrap();
+    }
+    assert!(card.data("config/printernizer.toml").contains("a long sentence"));
+    assert!(card.data("system/wpa_supplicant.conf").contains("correct horse"));
+    assert!(card.said().is_empty(), "{:?}", card.said());
+}
+
+#[test]
+fn secrets_stay_in_the_file_where_the_data_partition_is_memory() {
+    let mut card = Card::new("printernizer.toml", TEXT);
+    card.places.lasts = false;
+    card.start().unwrap();
+    assert!(card.data("system/wpa_supplicant.conf").contains("correct horse"));
+    assert_eq!(card.boot("printernizer.toml"), TEXT);
+    assert!(!card.boot("RESULT.TXT").contains("stars"));
+}
+
+#[test]
+fn what_cannot_be_done_is_told_and_the_board_has_its_name() {
+    let mut card = Card::new("printernizer.toml", TEXT);
+    card.mounts.refuse = true;
+    let names = std::cell::RefCell::new(Vec::new());
+    let set = |name: &str| {
+        names.borrow_mut().push(name.to_owned());
+        Ok(())
+    };
+    let places = card.places.clone();
+    assert!(start(&places, &mut card.mounts, &set).is_err());
+    assert_eq!(*names.borrow(), ["attic"]);
+    assert!(
+        card.said()[0].contains("secrets in printernizer.toml cannot be overwritten"),
+        "{:?}",
+        card.said()
+    );
+    // A boot partition that cannot be mounted is an empty directory.
+    fs::remove_dir_all(&places.boot).unwrap();
+    fs::create_dir(&places.boot).unwrap();
+    assert!(start(&places, &mut card.mounts, &set).is_err());
+    assert_eq!(*names.borrow(), ["attic", "attic"]);
+    assert!(card.said()[0].contains("boot partition cannot be read"), "{:?}", card.said());
+}
+
+#[test]
+fn a_wish_that_cannot_be_handed_on_keeps_no_settings_back() {
+    let mut card = Card::new("printernizer.toml", TEXT);
+    fs::File::create(card.places.boot.join("reset-password")).unwrap();
+    // A file where the service's directory should be.
+    fs::File::create(card.places.data.join("printernizer")).unwrap();
+    assert!(card.start().is_err());
+    assert!(card.data("system/wpa_supplicant.conf").contains("correct horse"));
+    assert_eq!(card.mounts.asked.last().unwrap(), "mount remount,ro");
+    assert_eq!(card.mounts.asked.len(), 4);
 }

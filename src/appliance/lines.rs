@@ -70,7 +70,7 @@ impl Pair {
     /// Whether nobody may see the value.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        SECRET_KEYS.contains(&self.key.as_str())
+        is_secret(&self.key)
     }
 
     /// Whether the value stands for one that was taken over before: nothing but stars.
@@ -88,6 +88,12 @@ pub struct Section {
     pub name: String,
     /// Its lines, as indices.
     pub lines: Range<usize>,
+}
+
+/// Whether nobody may see the values of `key`.
+#[must_use]
+pub fn is_secret(key: &str) -> bool {
+    SECRET_KEYS.contains(&key)
 }
 
 /// Takes a text apart.

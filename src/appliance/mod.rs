@@ -145,9 +145,11 @@ fn perform(words: &Words) -> Result<(), Error> {
             &mut Tools,
         ),
         "first-boot" => {
+            let data = needed(&words.data, "--data")?;
             let places = first_boot::Places {
                 boot: needed(&words.boot, "--boot")?,
-                data: needed(&words.data, "--data")?,
+                lasts: !board::is_in_memory(&data),
+                data,
                 notices,
                 remount: words.remount,
             };
