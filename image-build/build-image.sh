@@ -182,10 +182,11 @@ touch --date="@$epoch" "$scratch/fat"/*
 # config.txt first: its sector then never moves.
 (cd "$scratch/fat" && mcopy -m -i "$fat" config.txt cmdline.txt bootcode.bin start_cd.elf fixup_cd.dat initrd.img kernel.img ./*.dtb printernizer.toml ::)
 
-# Made once, the same on every card but for the place that growing adds. The inodes are for a card of 2 GB and more.
+# Made once, the same on every card but for the place that growing adds. The inodes are for a card of 2 GB and more; the tables of
+# its groups have room for 512 GiB (resize, in blocks), without which growing would end at 32 GiB or change the tables' kind.
 truncate -s "$(mib data)M" "$scratch/data.ext4"
 E2FSPROGS_FAKE_TIME=$epoch mkfs.ext4 -q -L data -m 0 -b 4096 -i 16384 -J size=4 -O '^metadata_csum_seed,^orphan_file' \
-  -U 7072696e-7465-726e-697a-657264617461 -E "lazy_itable_init=0,hash_seed=7072696e-7465-726e-697a-657273656564,root_owner=0:0" "$scratch/data.ext4"
+  -U 7072696e-7465-726e-697a-657264617461 -E "lazy_itable_init=0,hash_seed=7072696e-7465-726e-697a-657273656564,root_owner=0:0,resize=134217728" "$scratch/data.ext4"
 
 image=$out/$name.img
 total=0 layout=$'label: dos\nlabel-id: 0x5a4e5250\n'

@@ -32,6 +32,9 @@ extract() {
 for number in 1 2 3 4; do extract "$number"; done
 cmp "$scratch/p2" "$scratch/p3" || die "the two systems of a fresh card differ"
 e2fsck -f -n "$scratch/p4" >"$scratch/log" 2>&1 || { cat "$scratch/log" >&2; die "the data partition is not clean"; }
+# Room for the group tables of a card of 512 GiB: 8 GiB each.
+reserved=$(dumpe2fs -h "$scratch/p4" 2>/dev/null | awk '/^Reserved GDT blocks:/ { print $4 }')
+[ "${reserved:-0}" -ge 63 ] || die "the data partition has room for the tables of $(((${reserved:-0} + 1) * 8)) GiB only"
 for file in bootcode.bin start_cd.elf fixup_cd.dat config.txt cmdline.txt kernel.img initrd.img bcm2835-rpi-zero.dtb bcm2835-rpi-zero-w.dtb printernizer.toml; do
   mdir -i "$scratch/p1" "::$file" >/dev/null 2>&1 || die "the boot partition has no $file"
 done

@@ -47,7 +47,7 @@ pub async fn run(
     tasks: Tasks,
 ) -> TaskResult {
     let mut shown = None;
-    let mut missing = false;
+    let (mut missing, mut failed) = (false, false);
     loop {
         let now = context.clock.now().mono;
         let faulty =
@@ -58,14 +58,16 @@ pub async fn run(
         let wanted = signal(faulty, odd, states.iter().map(|state| &**state));
         if !missing && shown != Some(wanted) {
             match board.show(wanted) {
-                Ok(()) => {}
+                Ok(()) => (shown, failed) = (Some(wanted), false),
                 Err(BoardError::Missing(_)) => missing = true,
                 Err(error) => {
-                    log::warn!("no light: {}", crate::base::error::chain(&error));
-                    missing = true;
+                    // Whoever sets it may only be busy: it is tried again at the next look.
+                    if !failed {
+                        log::warn!("the light cannot be set: {}", crate::base::error::chain(&error));
+                    }
+                    failed = true;
                 }
             }
-            shown = Some(wanted);
         }
         let due = context.clock.now().mono.after(LOOK_EVERY);
         if context.wait_until(due, std::future::pending::<()>()).await == Wake::Stop {
