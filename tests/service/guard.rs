@@ -338,6 +338,7 @@ fn a_forgotten_password_is_taken_away_by_a_file() {
 struct Obedient {
     restarts: AtomicU32,
     words: Mutex<Vec<&'static str>>,
+    lights: Mutex<Vec<Signal>>,
 }
 
 impl Board for Obedient {
@@ -349,8 +350,17 @@ impl Board for Obedient {
         }
     }
 
-    fn show(&self, _: Signal) -> Result<(), BoardError> {
-        Ok(())
+    /// Busy at the first time.
+    fn show(&self, signal: Signal) -> Result<(), BoardError> {
+        let mut lights = self.lights.lock().unwrap();
+        lights.push(signal);
+        match lights.len() {
+            1 => Err(BoardError::System {
+                what: "setting the light",
+                source: std::io::ErrorKind::WouldBlock.into(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn restart(&self) -> Result<(), BoardError> {
@@ -368,6 +378,20 @@ impl Board for Obedient {
         self.words.lock().unwrap().push("power-off");
         Ok(())
     }
+}
+
+#[test]
+fn a_light_that_is_busy_once_is_set_at_the_next_look_and_then_left_alone() {
+    let board = Arc::new(Obedient::default());
+    let service = Service::with(Setup { board: board.clone(), ..Setup::manual() });
+    let lights = || board.lights.lock().unwrap().clone();
+    wait_for("the light is asked for", || lights().len() == 1);
+    wait_for("it is asked for again", || {
+        service.pass(Duration::from_secs(1));
+        lights().len() == 2
+    });
+    service.pass(Duration::from_secs(20));
+    assert_eq!(lights(), [Signal::Fine, Signal::Fine]);
 }
 
 #[test]
