@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench formats` makes the files, then runs itself once per case below `valgrind --tool=callgrind`.
 //! Without valgrind it says so and measures memory and bytes only. `-- CASE` runs one case; `-- --keep DIR` keeps the
-//! files and callgrind's output, for `callgrind_annotate`.
+//! files and callgrind's output, for `callgrind_annotate`. `-- make FILE` makes a file, whose name is one of [`CASES`], and
+//! `-- run CASE FILE` does the work of one case: for another counter, as `image-build/count-instructions.sh --benches`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -47,6 +48,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["run", case, file] => run(case, Path::new(file)),
+        ["make", file] => make(&PathBuf::from(file)),
         ["--keep", folder, cases @ ..] => measure(Path::new(folder), cases),
         cases => {
             let folder = tempfile::tempdir().unwrap();

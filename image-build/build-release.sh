@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds release programs: static, stripped, panics unwind, optimised for size but for the loops that touch every byte.
 #
-# Usage: image-build/build-release.sh [--packages] [NAME...]
+# Usage: image-build/build-release.sh [--packages | --benches] [NAME...]
 #   NAME         armv6     Raspberry Pi Zero, Zero W, 1 (and everything newer with a 32-bit system)
 #                armv7     Raspberry Pi 2, 3, Zero 2 W with a 32-bit system
 #                aarch64   Raspberry Pi 3, 4, 5, Zero 2 W with a 64-bit system, other 64-bit ARM
 #                x86_64    PCs
 #                (default: all four)
 #   --packages   makes Debian packages of them too: armhf (from armv6), arm64, amd64, into target/packages
+#   --benches    builds no program but the benches whose instructions are counted, into target/NAME/benches; see benches/README.md
 # Result: target/NAME/printernizer, printernizer.cdx.json (what is in it) and licences.txt; for armv6 also what the card needs
 # Environment: see toolchain.sh; that script is run first and does nothing where all is ready.
 #   PRINTERNIZER_PROGRAMS              builds only these programs (printernizer, printernizer-init)
@@ -22,12 +23,15 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 here=$root/image-build
 toolchain=${PRINTERNIZER_ARMV6_TOOLCHAIN:-$root/target/armv6-toolchain}
 
-packages=false names=()
+# What count-instructions.sh runs.
+readonly counted_benches=(report formats crypto)
+packages=false benches=false names=()
 for argument in "$@"; do
   case $argument in
     --packages) packages=true ;;
+    --benches) benches=true ;;
     armv6 | armv7 | aarch64 | x86_64) names+=("$argument") ;;
-    *) die "unknown word $argument; usage: build-release.sh [--packages] [armv6] [armv7] [aarch64] [x86_64]" ;;
+    *) die "unknown word $argument; usage: build-release.sh [--packages | --benches] [armv6] [armv7] [aarch64] [x86_64]" ;;
   esac
 done
 [ "${#names[@]}" -gt 0 ] || names=(armv6 armv7 aarch64 x86_64)
@@ -56,6 +60,23 @@ refuse_others() {
   ! grep -Eq '^ *INTERP|\(NEEDED\)' <<<"$segments" || die "$1 is dynamically linked"
 }
 
+# put_benches DIRECTORY: copies the benches that cargo's messages name to where their names have no hash
+put_benches() {
+  local bench path
+  mkdir -p "$1/benches"
+  for bench in "${counted_benches[@]}"; do
+    path=$(python3 -c '
+import json, sys
+lines = map(json.loads, open(sys.argv[1], encoding="utf-8"))
+print(*(line["executable"] for line in lines
+        if line.get("executable") and line["target"]["name"] == sys.argv[2] and line["target"]["kind"] == ["bench"]))
+' "$1/built.json" "$bench")
+    [ -f "$path" ] || die "cargo built no bench $bench"
+    cp -f "$path" "$1/benches/$bench"
+    say "$1/benches/$bench: $(stat -c %s "$path") bytes"
+  done
+}
+
 build() {
   local name=$1 target zig_target zig_cpu cpu architecture machine
   local printernizer_zig='' printernizer_std_source='' triple program directory=$root/target/$1 started=$SECONDS
@@ -76,6 +97,10 @@ build() {
     programs=(printernizer)
     # The first program of the card, which only the Zero's has.
     if [ "$name" = armv6 ] && grep -q '"printernizer-init"' board/Cargo.toml; then programs+=(printernizer-init); fi
+  fi
+  if $benches; then
+    programs=()
+    options+=(--package printernizer --message-format=json-render-diagnostics "${counted_benches[@]/#/--bench=}")
   fi
   for program in "${programs[@]}"; do
     case $program in
@@ -100,8 +125,17 @@ build() {
     # One separator that no path contains: RUSTFLAGS itself would be split at blanks. It also keeps out the caller's RUSTFLAGS.
     CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; printf '%s' "${rustflags[*]}")
     export CARGO_ENCODED_RUSTFLAGS
+    if $benches; then
+      mkdir -p "$directory"
+      exec >"$directory/built.json"
+    fi
     limited "${PRINTERNIZER_ARMV6_BUILD_SECONDS:-2700}" cargo build "${options[@]}"
   ) || die "cargo build for $target failed, see above"
+  if $benches; then
+    put_benches "$directory"
+    say "built in $((SECONDS - started)) s"
+    return 0
+  fi
   for program in "${programs[@]}"; do
     refuse_others "$directory/$target/release/$program"
     [ "$name" != armv6 ] || "$here/check-armv6.sh" "$directory/$target/release/$program"

@@ -3,6 +3,8 @@
 # kernel's. A Zero runs at 1 GHz and needs 1 to 2 clocks for one, so a million is 1 to 2 ms.
 #
 # Usage: image-build/count-instructions.sh [PROGRAM]                 a page load of the service (default: target/armv6/printernizer)
+#        image-build/count-instructions.sh --benches [DIRECTORY]   a report, a file's pictures and figures, a megabyte of each cipher,
+#                                     by the benches of build-release.sh --benches armv6 (default: target/armv6/benches)
 #        image-build/count-instructions.sh --command PROGRAM WORDS...   any program for ARM
 #
 # Needs qemu-arm of the package qemu-user (the static one takes no plugins), gcc and curl.
@@ -22,6 +24,37 @@ if [ "${1:-}" = --command ]; then
   shift
   limited 600 "${emulator[@]}" "$@"
   say "$(cat "$scratch/count") instructions: $*"
+  exit
+fi
+
+if [ "${1:-}" = --benches ]; then
+  benches=${2:-$root/target/armv6/benches}
+  [ -x "$benches/crypto" ] || die "no benches in $benches: image-build/build-release.sh --benches armv6"
+  # count BENCH WORDS...: the instructions of one run
+  count() {
+    local bench=$1
+    shift
+    limited 600 "${emulator[@]}" "$benches/$bench" "$@" >"$scratch/said" || die "$bench $* failed, see above"
+    cat "$scratch/count"
+  }
+  # cost WHAT MORE LESS TIMES: what one of so many costs, by which the two runs differ
+  cost() {
+    awk -v what="$1" -v one="$((($2 - $3) / $4))" 'BEGIN {
+      printf "| %s | %.3f | %.2f to %.2f |\n", what, one / 1e6, one / 1e6, one / 5e5 }'
+  }
+  printf '| what | million instructions | ms at 1 GHz |\n|---|---|---|\n'
+  cost 'a report of a Bambu printer: a change' "$(count report delta 2000)" "$(count report delta 1000)" 1000
+  cost 'a report of a Bambu printer: everything' "$(count report full 2000)" "$(count report full 1000)" 1000
+  nothing=$(count formats run nothing -)
+  package=$scratch/package_5.gcode.3mf
+  limited 600 "${emulator[@]}" "$benches/formats" make "$package" || die "no file to read can be made"
+  size=$(stat -c %s "$package")
+  cost "a file of $((size / 1000)) kB: figures" "$(count formats run package_5mb_figures "$package")" "$nothing" 1
+  cost "the same file: figures and pictures" "$(count formats run package_5mb "$package")" "$nothing" 1
+  cost "the same file: figures, pictures and the SHA-256 of each" "$(count formats run package_5mb_hashes "$package")" "$nothing" 1
+  for kind in sha256 aes128gcm aes256gcm chacha20; do
+    cost "1 MiB: $kind" "$(count crypto "$kind" 3)" "$(count crypto "$kind" 1)" 2
+  done
   exit
 fi
 

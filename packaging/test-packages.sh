@@ -1,20 +1,33 @@
 #!/usr/bin/env bash
 # Tries the Debian package and the units on a small Debian of their own: first as in a chroot without a running systemd
-# (install, upgrade, remove, purge), then booted with systemd as process 1 in a container (systemd-nspawn): readiness, port 80,
-# password, watchdog, restarts, power. Last under OpenRC.
+# (install, upgrade, remove, purge; the installed program serves), then booted with systemd as process 1 in a container
+# (systemd-nspawn): readiness, port 80, password, watchdog, restarts, power. Last under OpenRC.
 #
 # Usage: packaging/test-packages.sh [PROGRAM]
-#   PROGRAM   what is packed (default: target/debug/printernizer, which must be built); for this machine's processor
+#        packaging/test-packages.sh --architecture ARCHITECTURE PROGRAM
+#   PROGRAM        what is packed (default: target/debug/printernizer, which must be built); for this machine's processor
+#   --architecture  the first part alone, for armhf, arm64 or amd64. A Debian of another processor runs emulated: its own dpkg,
+#                  shell and systemd tools, and the program on the smallest processor that the package is for
 # Environment:
 #   PRINTERNIZER_SUITE   the Debian release of the container (default: this machine's)
 #
-# Needs root, mmdebstrap, systemd-nspawn (package systemd-container), dpkg, curl, python3. The container has no network but its
-# own loopback. It takes about a minute and a half, most of it for the tree, which is kept in target/packages-test.
+# Needs root, mmdebstrap, systemd-nspawn (package systemd-container), dpkg, curl, python3; for another processor qemu-user-static
+# and Linux 6.7, or an older one that has the emulator registered. The container has no network but its own loopback. It takes
+# about a minute and a half, most of it for the tree, which is kept in target/packages-test; an emulated tree takes three to four.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib.sh
 . "$root/scripts/lib.sh"
+# shellcheck source=packaging/checks.sh
+. "$root/packaging/checks.sh"
 
+own=$(dpkg --print-architecture)
+architecture=$own in_chroot_only=false
+if [ "${1:-}" = --architecture ]; then
+  [ $# -eq 3 ] || die "usage: test-packages.sh --architecture ARCHITECTURE PROGRAM"
+  architecture=$2 in_chroot_only=true
+  shift 2
+fi
 program=${1:-$root/target/debug/printernizer}
 suite=${PRINTERNIZER_SUITE:-$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-bookworm}")}
 [ "$(id -u)" -eq 0 ] || die "run as root: it makes a tree with other users' files and boots it"
@@ -22,79 +35,61 @@ suite=${PRINTERNIZER_SUITE:-$(. /etc/os-release && printf '%s' "${VERSION_CODENA
 for tool in strip mmdebstrap systemd-nspawn nsenter dpkg-deb curl python3 systemd-analyze; do
   command -v "$tool" >/dev/null || die "no $tool: apt-get install binutils mmdebstrap systemd-container curl python3 systemd"
 done
-case $(dpkg --print-architecture) in
-  amd64 | arm64) architecture=$(dpkg --print-architecture) ;;
-  *) die "packages are tried on amd64 and arm64" ;;
+# The processor that the program is run on where it is emulated, as QEMU names it: that of the Zero, and of the Zero 2 W.
+case $architecture in
+  amd64) emulator=qemu-x86_64 processor=qemu64 ;;
+  arm64) emulator=qemu-aarch64 processor=cortex-a53 ;;
+  armhf) emulator=qemu-arm processor=arm1176 ;;
+  *) die "packages are tried for amd64, arm64 and armhf" ;;
 esac
 
-# Every wait for something to happen in the container ends here; nothing depends on how fast it is.
-readonly patience=120
+# emulated WORDS...: this script once more, with such words, where the kernel hands programs of the other processor to QEMU.
+# That is registered for a user namespace of its own, with the same users; the machine's own table stays as it is.
+emulated() {
+  local status=0 registration=/usr/lib/binfmt.d/$emulator.conf table=/proc/sys/fs/binfmt_misc
+  [ -f "$registration" ] || die "no $registration: apt-get install qemu-user-static"
+  unshare --user --mount -- sleep infinity &
+  local holder=$!
+  container=$holder # so that it is ended at the end
+  until [ "$(readlink "/proc/$holder/ns/user")" != "$(readlink /proc/self/ns/user)" ]; do
+    kill -0 "$holder" 2>/dev/null || die "this machine allows no user namespaces"
+    sleep 0.1
+  done
+  echo '0 0 65536' >"/proc/$holder/uid_map"
+  echo '0 0 65536' >"/proc/$holder/gid_map"
+  # shellcheck disable=SC2016 # the inner shell expands these
+  nsenter --target "$holder" --user --mount -- sh -ec '
+    if mount -t binfmt_misc binfmt_misc "$2" 2>/dev/null; then cat "$1" >"$2/register"; fi
+    [ -e "$2/$3" ]' sh "$registration" "$table" "$emulator" \
+    || die "this kernel gives a user namespace no emulator of its own (before Linux 6.7), and the machine has none: systemctl restart systemd-binfmt"
+  PRINTERNIZER_EMULATED=yes nsenter --target "$holder" --user --mount -- "$root/packaging/$(basename "$0")" "$@" || status=$?
+  exit "$status"
+}
+if [ "$architecture" != "$own" ] && [ -z "${PRINTERNIZER_EMULATED:-}" ]; then emulated --architecture "$architecture" "$(realpath "$program")"; fi
+
 work=$root/target/packages-test
 mkdir -p "$work"
 scratch=$(mktemp -d "$work/run.XXXXXX")
 tree=$scratch/tree
-container='' leader=''
-
-cleanup() {
-  # Only the container that this script started.
-  if [ -n "$container" ] && kill -0 "$container" 2>/dev/null; then
-    kill -TERM "$container" 2>/dev/null || true
-    for _ in {1..100}; do
-      kill -0 "$container" 2>/dev/null || break
-      sleep 0.1
-    done
-    [ -z "$leader" ] || kill -KILL "$leader" 2>/dev/null || true
-    kill -KILL "$container" 2>/dev/null || true
-  fi
-  rm -rf --one-file-system "$scratch"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-fail() {
-  printf '%s: FAILED: %s\n' "$(basename "$0")" "$*" >&2
-  if [ -n "$leader" ]; then inside journalctl --no-pager --lines=60 --output=short-monotonic >&2 || true; fi
-  exit 1
-}
-# check WHAT COMMAND...: the command must succeed
-check() {
-  local what=$1
-  shift
-  "$@" || fail "$what"
-  printf '  ok: %s\n' "$what"
-}
-refuse() {
-  local what=$1
-  shift
-  ! "$@" || fail "$what"
-  printf '  ok: %s\n' "$what"
-}
-# within WHAT COMMAND...: the command must succeed before patience ends
-within() {
-  local what=$1 end=$((SECONDS + patience))
-  shift
-  until "$@" 2>/dev/null; do
-    [ "$SECONDS" -lt "$end" ] || fail "$what (not within $patience s)"
-    sleep 0.2
-  done
-  printf '  ok: %s\n' "$what"
-}
-in_tree() { limited 120 chroot "$tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
+last_lines() { inside journalctl --no-pager --lines=60 --output=short-monotonic; }
 
 # --- the units by themselves ----------------------------------------------------------------------------------------------------
 
-section 'units'
-mkdir "$scratch/units"
-cp "$root"/systemd/*.service "$root"/systemd/*.socket "$scratch/units/"
-# The program need not be installed on this machine.
-sed -i 's#/usr/bin/printernizer#/bin/true#' "$scratch"/units/*.service
-systemd-analyze verify "$scratch"/units/*.service "$scratch"/units/*.socket >"$scratch/verify" 2>&1 || true
-if grep "$scratch/units" "$scratch/verify" >&2; then fail 'systemd-analyze verify complains, see above'; fi
-printf '  ok: systemd-analyze verify is silent about them (%s)\n' "$(systemctl --version | head -n 1)"
-for unit in "$root"/systemd/*.service; do
-  level=$(systemd-analyze security --offline=yes --no-pager "$unit" | sed -n 's/.*exposure level for [^:]*: \([0-9.]*\).*/\1/p')
-  check "$(basename "$unit"): exposure $level, at most 1.5" awk -v level="$level" 'BEGIN { exit !(level != "" && level <= 1.5) }'
-done
+units() {
+  section 'units'
+  mkdir "$scratch/units"
+  cp "$root"/systemd/*.service "$root"/systemd/*.socket "$scratch/units/"
+  # The program need not be installed on this machine.
+  sed -i 's#/usr/bin/printernizer#/bin/true#' "$scratch"/units/*.service
+  systemd-analyze verify "$scratch"/units/*.service "$scratch"/units/*.socket >"$scratch/verify" 2>&1 || true
+  if grep "$scratch/units" "$scratch/verify" >&2; then fail 'systemd-analyze verify complains, see above'; fi
+  printf '  ok: systemd-analyze verify is silent about them (%s)\n' "$(systemctl --version | head -n 1)"
+  for unit in "$root"/systemd/*.service; do
+    level=$(systemd-analyze security --offline=yes --no-pager "$unit" | sed -n 's/.*exposure level for [^:]*: \([0-9.]*\).*/\1/p')
+    check "$(basename "$unit"): exposure $level, at most 1.5" awk -v level="$level" 'BEGIN { exit !(level != "" && level <= 1.5) }'
+  done
+}
+$in_chroot_only || units
 
 # --- the tree -------------------------------------------------------------------------------------------------------------------
 
@@ -102,15 +97,32 @@ section 'tree'
 base=$work/base-$suite-$architecture.tar
 if [ ! -f "$base" ]; then
   say "making a Debian $suite of its own"
-  limited 600 mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,openrc,procps \
+  included=systemd,systemd-sysv,openrc,procps options=() archive=()
+  if [ "$architecture" != "$own" ]; then
+    # What boots is not needed, and no updates are: every package less is seconds of emulation.
+    included=systemd,systemd-sysv,usr-is-merged
+    options=(--architectures="$architecture" --skip=check/qemu --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr)
+    archive=("deb http://deb.debian.org/debian $suite main")
+  fi
+  limited 600 mmdebstrap --quiet --variant=minbase --include="$included" "${options[@]}" \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-    "$suite" "$scratch/base.tar" || die "mmdebstrap failed, see above"
+    "$suite" "$scratch/base.tar" "${archive[@]}" >"$scratch/mmdebstrap" 2>&1 || { tail -n 30 "$scratch/mmdebstrap" >&2; die "mmdebstrap failed, see above"; }
   mv "$scratch/base.tar" "$base"
 fi
 mkdir "$tree"
-tar -x --numeric-owner -C "$tree" -f "$base"
+if [ "$architecture" = "$own" ]; then
+  tar -x --numeric-owner -C "$tree" -f "$base"
+else
+  # A user namespace can make no devices: it gets this machine's.
+  tar -x --numeric-owner -C "$tree" -f "$base" --exclude='./dev/*'
+  mount -t tmpfs tmpfs "$tree/dev"
+  for device in null zero full random urandom; do
+    : >"$tree/dev/$device"
+    mount --bind "/dev/$device" "$tree/dev/$device"
+  done
+fi
 
-strip --strip-debug -o "$scratch/program" "$program"
+if [ "$architecture" = "$own" ]; then strip --strip-debug -o "$scratch/program" "$program"; else cp "$program" "$scratch/program"; fi
 export PRINTERNIZER_PACKAGE_COMPRESSION=none # a debug program would take xz most of the test's time
 PRINTERNIZER_VERSION=0.0.1 "$root/packaging/build-deb.sh" "$architecture" "$scratch/program" "$scratch/packages"
 PRINTERNIZER_VERSION=0.0.2 "$root/packaging/build-deb.sh" "$architecture" "$scratch/program" "$scratch/packages"
@@ -127,19 +139,57 @@ first=/root/printernizer_0.0.1_$architecture.deb second=/root/printernizer_0.0.2
 version() { in_tree dpkg-query --show --showformat='${Version} ${db:Status-Abbrev}' printernizer; }
 enabled() { [ -h "$tree/etc/systemd/system/$2.wants/$1" ]; }
 
+# The service as its unit starts it, but for systemd: its user, its configuration, its directory.
+cat >"$tree/root/serve.sh" <<'SERVE'
+set -eu
+processor=$1
+# A chroot has none of its own; programs need none, emulators may.
+mount -t proc proc /proc 2>/dev/null || true
+install -d -o printernizer -g printernizer -m 700 /var/lib/printernizer
+setpriv --reuid=printernizer --regid=printernizer --init-groups --no-new-privs env QEMU_CPU="$processor" \
+  printernizer serve --config /etc/printernizer/printernizer.toml --data /var/lib/printernizer --listen 127.0.0.1:8080 &
+pid=$!
+# answers PATH: the status that the service gives
+answers() {
+  exec 3<>/dev/tcp/127.0.0.1/8080
+  printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' "$1" >&3
+  read -r _ status _ <&3
+  printf '%s' "$status"
+}
+tries=0
+until [ "$(answers /api/v1/health 2>/dev/null)" = 200 ]; do
+  kill -0 "$pid" || { echo "it ends at once"; exit 1; }
+  tries=$((tries + 1))
+  [ $tries -lt 300 ] || { echo "it does not answer"; exit 1; }
+  sleep 0.2
+done
+[ "$(answers /)" = 200 ] || { echo "it has no page"; exit 1; }
+kill -TERM "$pid"
+wait "$pid" || { echo "it ends with $?"; exit 1; }
+[ -n "$(ls /var/lib/printernizer)" ] || { echo "it keeps nothing"; exit 1; }
+SERVE
+serves() {
+  alone chroot "$tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin /bin/bash /root/serve.sh "$processor" >"$scratch/serve" 2>&1 \
+    || { cat "$scratch/serve" >&2; fail "$1 serves, see above"; }
+  check "$1 says what it is" [ "$(in_tree QEMU_CPU="$processor" printernizer --version)" = "$built" ]
+  printf '  ok: %s answers on /api/v1/health and /, and ends in order\n' "$1"
+}
+built="printernizer $(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml")"
+
 in_tree dpkg --install "$first" >"$scratch/dpkg" 2>&1 || { cat "$scratch/dpkg" >&2; fail 'installing'; }
-check 'installed' [ "$(version)" = '0.0.1 ii ' ]
+check "installed on a Debian for $architecture" [ "$(version) $(in_tree dpkg --print-architecture)" = "0.0.1 ii  $architecture" ]
 check 'it has a user that nobody can log in as' grep -q '^printernizer:.*:/usr/sbin/nologin$' "$tree/etc/passwd"
 check 'its configuration is for root and the service only' [ "$(in_tree stat -c '%U:%G %a' /etc/printernizer/printernizer.toml)" = 'root:printernizer 640' ]
-check 'its configuration is a good one' in_tree printernizer check-config --config /etc/printernizer/printernizer.toml
+check 'its configuration is a good one' in_tree QEMU_CPU="$processor" printernizer check-config --config /etc/printernizer/printernizer.toml
 check 'the service starts with the machine' enabled printernizer.service multi-user.target
 check 'port 80 is opened with the machine' enabled printernizer.socket sockets.target
 refuse 'power over the machine is off unless wanted' enabled printernizer-power.socket sockets.target
 in_tree systemd-analyze verify /usr/lib/systemd/system/printernizer.service >"$scratch/verify" 2>&1 || true
 refuse 'systemd-analyze verify is silent about the installed unit' grep -i printernizer "$scratch/verify"
 
+serves 'the installed program'
+
 printf '\n[log]\nlevel = "debug"\n' >>"$tree/etc/printernizer/printernizer.toml"
-mkdir -p "$tree/var/lib/printernizer"
 printf 'precious' >"$tree/var/lib/printernizer/keep-me"
 in_tree systemctl disable printernizer.socket >/dev/null 2>&1
 in_tree dpkg --install "$second" >"$scratch/dpkg" 2>&1 || { cat "$scratch/dpkg" >&2; fail 'upgrading'; }
@@ -148,6 +198,7 @@ check 'the upgrade keeps the configuration' grep -q 'level = "debug"' "$tree/etc
 check 'the upgrade keeps its rights' [ "$(in_tree stat -c '%U:%G %a' /etc/printernizer/printernizer.toml)" = 'root:printernizer 640' ]
 check 'the upgrade keeps the data' [ "$(cat "$tree/var/lib/printernizer/keep-me")" = precious ]
 refuse 'the upgrade leaves off what was switched off' enabled printernizer.socket sockets.target
+serves 'with the data of the version before, the program'
 
 in_tree dpkg --remove printernizer >"$scratch/dpkg" 2>&1 || { cat "$scratch/dpkg" >&2; fail 'removing'; }
 check 'removed' [ "$(version)" = '0.0.2 rc ' ]
@@ -159,26 +210,20 @@ in_tree dpkg --purge printernizer >"$scratch/dpkg" 2>&1 || { cat "$scratch/dpkg"
 refuse 'purging takes configuration and data' [ -e "$tree/etc/printernizer" -o -e "$tree/var/lib/printernizer" ]
 check 'purging leaves nothing enabled or masked' [ -z "$(find "$tree/etc/systemd/system" -name 'printernizer*')" ]
 
+if $in_chroot_only; then
+  section_end
+  say "the package for $architecture passed in $SECONDS s"
+  exit
+fi
+
 # --- under systemd ----------------------------------------------------------------------------------------------------------------
 
 section 'systemd'
 printf '%032x\n' 80 >"$tree/etc/machine-id"
-# As process 1 in namespaces of its own; the machine's own service manager is not asked for anything.
-systemd-nspawn --quiet --directory="$tree" --machine=printernizer-test --register=no --keep-unit --private-network --boot \
-  --console=pipe --link-journal=no --resolv-conf=off --timezone=off \
-  </dev/null >"$scratch/nspawn.log" 2>&1 &
-container=$!
-inside() { limited 60 nsenter --target "$leader" --all -- /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
-# The container's network with this machine's programs.
-fetch() { limited 30 nsenter --target "$leader" --net -- curl --silent --show-error --max-time 20 "$@"; }
-status_of() { fetch --output /dev/null --write-out '%{http_code}' "$@"; }
+boot printernizer-test
 property() { inside systemctl show --property="$2" --value "$1"; }
-booted() {
-  kill -0 "$container" || fail "the container ended: $(tail -n 5 "$scratch/nspawn.log")"
-  leader=$(pgrep --parent "$container" | head -n 1)
-  [ -n "$leader" ] && [ "$(inside systemctl is-system-running)" = running ]
-}
-within 'a Debian with systemd runs' booted
+up() { booted && [ "$(inside systemctl is-system-running)" = running ]; }
+within 'a Debian with systemd runs' up
 say "$(inside systemctl --version | head -n 1), $(inside systemctl show --property=Virtualization --value), $(stat --file-system --format=%T /sys/fs/cgroup)"
 
 inside dpkg --install "$first" >"$scratch/dpkg" 2>&1 || { cat "$scratch/dpkg" >&2; fail 'installing'; }
@@ -324,8 +369,7 @@ printf '[web]\nlisten = "nowhere"\n' >/etc/printernizer/printernizer.toml
 ! rc-service --nodeps printernizer start 2>/root/said || { echo "it starts with a mistake"; exit 1; }
 grep -q nowhere /root/said
 OPENRC
-limited 180 unshare --net --pid --mount --uts --ipc --fork --kill-child -- /bin/sh -c \
-  "ip link set lo up 2>/dev/null; exec chroot '$tree' /bin/bash /root/openrc.sh" >"$scratch/openrc" 2>&1 \
+alone chroot "$tree" /bin/bash /root/openrc.sh >"$scratch/openrc" 2>&1 \
   || { cat "$scratch/openrc" >&2; fail 'OpenRC, see above'; }
 printf '  ok: started as its own user, started again when killed, stopped, refused with a mistake in its configuration\n'
 section_end
