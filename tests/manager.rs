@@ -19,10 +19,10 @@ struct Started {
 
 /// Starts the service with `variables` beside the socket.
 fn start(variables: &[(&str, &str)]) -> Started {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a directory");
     let place = directory.path().join("notify");
-    let ear = UnixDatagram::bind(&place).unwrap();
-    ear.set_read_timeout(Some(PATIENCE)).unwrap();
+    let ear = UnixDatagram::bind(&place).expect("a socket");
+    ear.set_read_timeout(Some(PATIENCE)).expect("a deadline");
     let child = Command::new(env!("CARGO_BIN_EXE_printernizer"))
         .env_clear()
         .env("NOTIFY_SOCKET", &place)
@@ -33,7 +33,7 @@ fn start(variables: &[(&str, &str)]) -> Started {
         .arg(directory.path().join("data"))
         .stderr(Stdio::null())
         .spawn()
-        .unwrap();
+        .expect("it starts");
     Started { directory, child, ear }
 }
 
@@ -41,12 +41,12 @@ impl Started {
     fn word(&self) -> String {
         let mut bytes = [0; 256];
         let length = self.ear.recv(&mut bytes).expect("the service says something");
-        String::from_utf8_lossy(&bytes[..length]).trim_end().to_owned()
+        String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).trim_end().to_owned()
     }
 
     fn terminate(&self) {
         let process = Pid::from_child(&self.child);
-        kill_process(process, Signal::TERM).unwrap();
+        kill_process(process, Signal::TERM).expect("it runs");
     }
 
     /// Waits for `done`, which is asked again and again.
@@ -62,7 +62,7 @@ impl Started {
     }
 
     fn ended(&mut self) -> Option<ExitStatus> {
-        self.until(|one| one.child.try_wait().unwrap())
+        self.until(|one| one.child.try_wait().expect("a child"))
     }
 }
 
