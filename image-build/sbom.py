@@ -29,14 +29,26 @@ def metadata(target):
     return json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def linked(data):
-    """Ids of the packages that end up in the program, with what each needs, in a steady order."""
+def compiled(target):
+    """Name and version of each crate that cargo compiles into the program; its metadata also names those that only other members
+    of the workspace or features that are off would bring in."""
+    words = ["cargo", "tree", "--locked", "--package", "printernizer", "--target", target, "--edges", "normal,no-proc-macro",
+             "--prefix", "none", "--format", "{p}"]
+    lines = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    return {(name, version.removeprefix("v")) for name, version in (line.split()[:2] for line in lines if line)}
+
+
+def linked(data, wanted):
+    """Ids of the packages that end up in the program, those of `wanted`, with what each needs, in a steady order."""
     packages = {package["id"]: package for package in data["packages"]}
     nodes = {node["id"]: node for node in data["resolve"]["nodes"]}
     [start] = [member for member in data["workspace_members"] if packages[member]["name"] == "printernizer"]
 
     def is_macro(package):
         return any("proc-macro" in target["kind"] for target in packages[package]["targets"])
+
+    def named(package):
+        return packages[package]["name"], packages[package]["version"]
 
     found, waiting = {}, [start]
     while waiting:
@@ -46,10 +58,12 @@ def linked(data):
         needs = [
             dep["pkg"]
             for dep in nodes[package]["deps"]
-            if any(kind["kind"] is None for kind in dep["dep_kinds"]) and not is_macro(dep["pkg"])
+            if any(kind["kind"] is None for kind in dep["dep_kinds"]) and not is_macro(dep["pkg"]) and named(dep["pkg"]) in wanted
         ]
         found[package] = sorted(needs)
         waiting.extend(needs)
+    if lost := wanted - {named(package) for package in found}:
+        sys.exit(f"sbom.py: in the program, but needed by nobody: {sorted(lost)}; the list cannot be right")
     order = sorted(found, key=lambda package: (packages[package]["name"], packages[package]["version"]))
     return start, packages, {package: found[package] for package in order}
 
@@ -155,7 +169,7 @@ def main():
     for option in ["--target", "--program", "--sbom", "--licences"]:
         parser.add_argument(option, required=True)
     given = parser.parse_args()
-    start, packages, found = linked(metadata(given.target))
+    start, packages, found = linked(metadata(given.target), compiled(given.target))
     if not any(packages[one]["name"] == "ring" for one in found):
         sys.exit("sbom.py: ring is not among the crates; the list cannot be right")
     time = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))

@@ -231,6 +231,7 @@ section 'tests'
 run_tests
 
 section 'packages and systemd'
+as_root packaging/test-scripts.sh || die "the package's scripts are faulty, see above"
 as_root packaging/test-packages.sh || die "the packages or the units are faulty, see above"
 
 if $quick; then

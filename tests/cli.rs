@@ -250,3 +250,12 @@ fn inspect_tells_by_its_code_whether_something_could_be_read() {
         assert!(code == 2 && out.is_empty() && err.contains("usage: printernizer inspect FILE"), "{err}");
     }
 }
+
+#[test]
+fn a_backup_of_nothing_says_where_it_looked_and_leaves_nothing() {
+    let bench = bench();
+    let (code, out, err) = bench.run(&["backup", "--data", "nowhere"]);
+    assert!(code == 1 && out.is_empty() && err.contains("/nowhere: "), "{code} {out}{err}");
+    let left: Vec<_> = fs::read_dir(bench.dir.path()).expect("a directory").flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}

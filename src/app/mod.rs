@@ -11,6 +11,7 @@ mod inherited;
 mod lan;
 mod light;
 mod machine;
+mod notify;
 mod probe;
 mod rescue;
 mod seed;
@@ -93,28 +94,6 @@ pub trait Manager: Send + Sync {
     fn alive(&self);
     /// How often [`Manager::alive`] is expected.
     fn interval(&self) -> Option<Duration>;
-}
-
-/// systemd, or nobody when it has not started us.
-pub struct Systemd;
-
-impl Manager for Systemd {
-    fn ready(&self) {
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    }
-
-    fn stopping(&self) {
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    }
-
-    fn alive(&self) {
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
-    }
-
-    fn interval(&self) -> Option<Duration> {
-        // A third: two pings may be lost before the manager acts.
-        sd_notify::watchdog_enabled().map(|timeout| timeout / 3)
-    }
 }
 
 /// Why the service could not start, or had to end.
@@ -332,6 +311,9 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
         zone: store.zone(),
         probe: Arc::new(move || figures.read()),
     });
+    // Before anybody can reach it or is told that it is up: from then on the end is an orderly one.
+    let signals = Signals::new([Signal::Term, Signal::Int])
+        .map_err(|source| AppError::Start { what: "the signal handler", source })?;
     let web = stream::start_web(&data_dir, listener, names, &api)?;
 
     let clean = opened.report.previous_shutdown_clean;
@@ -380,7 +362,7 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
     );
 
     let result = smol::block_on(executor.run(async {
-        let ended = asked(&supervisor, &store, &afresh).await;
+        let ended = asked(signals, &supervisor, &store, &afresh).await;
         manager.stopping();
         let reason = match &ended {
             Ok(reason) => (*reason).to_owned(),
@@ -411,9 +393,12 @@ pub fn run(options: Options, handles: &Handles) -> Result<(), AppError> {
 }
 
 /// Waits until the service is to end; answers why.
-async fn asked(supervisor: &Supervisor, store: &Store, afresh: &Stop) -> Result<&'static str, AppError> {
-    let mut signals = Signals::new([Signal::Term, Signal::Int])
-        .map_err(|source| AppError::Start { what: "the signal handler", source })?;
+async fn asked(
+    mut signals: Signals,
+    supervisor: &Supervisor,
+    store: &Store,
+    afresh: &Stop,
+) -> Result<&'static str, AppError> {
     let signalled = async {
         match signals.next().await {
             Some(Ok(Signal::Int)) => Ok("interrupted"),

@@ -4,7 +4,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{AppError, Handles, Options, Systemd, inherited, run};
+use super::notify::Systemd;
+use super::{AppError, Handles, Options, inherited, run};
 use crate::base::clock::Clock;
 use crate::config::Config;
 
@@ -32,7 +33,7 @@ pub fn serve(config: Config) -> Result<(), AppError> {
         listener,
         rescue_dirs: board::boot_directories(Path::new("/")),
         clock: board::clock_sign(Path::new("/")).map_or_else(Clock::system, Clock::awaited),
-        manager: Arc::new(Systemd),
+        manager: Arc::new(Systemd::of_environment()),
         downloads: crate::downloads::Config::default(),
         board: Arc::from(this_board()),
     };

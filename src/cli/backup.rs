@@ -108,7 +108,7 @@ pub fn backup(request: &BackupRequest, environment: Vec<(OsString, OsString)>) -
     let data_dir = &loaded.config.storage.data_dir;
     let choice = Choice { files: request.files, pictures: request.pictures };
     let view = if request.url.is_some() { None } else { Some(Snapshot::of_directory(data_dir)) };
-    let how = match view {
+    let fill = || match view {
         Some(Ok(mut snapshot)) => {
             let phrase = phrase.as_ref().map(|(phrase, _)| phrase);
             let made = backup::write(&mut snapshot, data_dir, choice, phrase, now, &mut out);
@@ -117,13 +117,13 @@ pub fn backup(request: &BackupRequest, environment: Vec<(OsString, OsString)>) -
                 0 => String::new(),
                 count => format!(", {count} that cannot be read were left out"),
             };
-            format!(
+            Ok(format!(
                 "from {}, where no service runs: {} records{left_out}, {} files, {} pictures",
                 data_dir.display(),
                 made.rows,
                 made.files,
                 made.pictures
-            )
+            ))
         }
         Some(Err(StoreError::AlreadyOpen(_))) | None => {
             let client = client(request.url.as_deref(), &loaded, &environment)?;
@@ -135,9 +135,16 @@ pub fn backup(request: &BackupRequest, environment: Vec<(OsString, OsString)>) -
             let mut body = client.post_for_bytes("/api/v1/backup", &wish.to_string())?;
             io::copy(&mut body, &mut out)
                 .map_err(|error| Failure::Failed(format!("it broke off: {error}")))?;
-            format!("from the service at {}", client.base())
+            Ok(format!("from the service at {}", client.base()))
         }
-        Some(Err(error)) => return Err(Failure::Failed(chain(&error))),
+        Some(Err(error)) => Err(Failure::Failed(format!("{}: {}", data_dir.display(), chain(&error)))),
+    };
+    let how = match fill() {
+        Ok(how) => how,
+        Err(failure) => {
+            out.discard();
+            return Err(failure);
+        }
     };
     out.finish(&format!(
         "{how}; secrets {}",
@@ -173,6 +180,13 @@ impl Output {
             OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&beside);
         let file = BufWriter::new(file.map_err(|error| cannot(&error))?);
         Ok(Output::File { beside, target: target.to_owned(), file })
+    }
+
+    /// Leaves nothing behind of what did not become whole.
+    fn discard(self) {
+        if let Output::File { beside, .. } = self {
+            let _ = fs::remove_file(beside);
+        }
     }
 
     /// Checks what was written from front to back, and only then gives it its name.

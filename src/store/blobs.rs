@@ -112,8 +112,11 @@ impl Blobs {
     /// Whatever the file system answers.
     pub fn open(data_dir: &Path) -> io::Result<Blobs> {
         let blobs = Blobs { root: data_dir.to_owned(), claims: Arc::default() };
-        fs::create_dir_all(blobs.root.join(FILES).join(PART))?;
-        fs::create_dir_all(blobs.root.join(THUMBS))?;
+        for place in [blobs.root.join(FILES).join(PART), blobs.root.join(THUMBS)] {
+            // Whoever reads this has to know whose rights are wrong.
+            fs::create_dir_all(&place)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", place.display())))?;
+        }
         Ok(blobs)
     }
 
@@ -347,6 +350,14 @@ mod tests {
 
     fn checksum(byte: u8) -> Checksum {
         Checksum([byte; 32])
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        File::create(dir.path().join(THUMBS)).unwrap();
+        let error = Blobs::open(dir.path()).unwrap_err().to_string();
+        assert!(error.starts_with(dir.path().join(THUMBS).to_str().unwrap()), "{error}");
     }
 
     #[test]
