@@ -3,7 +3,8 @@
 //!
 //! Nothing waits here for a manager that does not read, but the word that the service is up, which no task waits for yet, for
 //! [`READY_WAIT`] at most. What cannot be told is said once in the log: a manager that hears nothing ends the service after a
-//! while, and its owner has to find out why.
+//! while, and its owner has to find out why. The crate sd-notify reads the manager's patience; its own way of telling waits without
+//! an end and knows no names outside of the file system.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

@@ -350,11 +350,11 @@ impl Board for Obedient {
         }
     }
 
-    /// Busy at the first time.
+    /// Busy when it is first told that all is well.
     fn show(&self, signal: Signal) -> Result<(), BoardError> {
         let mut lights = self.lights.lock().unwrap();
         lights.push(signal);
-        match lights.len() {
+        match lights.iter().filter(|light| **light == Signal::Fine).count() {
             1 => Err(BoardError::System {
                 what: "setting the light",
                 source: std::io::ErrorKind::WouldBlock.into(),
@@ -385,13 +385,14 @@ fn a_light_that_is_busy_once_is_set_at_the_next_look_and_then_left_alone() {
     let board = Arc::new(Obedient::default());
     let service = Service::with(Setup { board: board.clone(), ..Setup::manual() });
     let lights = || board.lights.lock().unwrap().clone();
-    wait_for("the light is asked for", || lights().len() == 1);
+    let wanted = [Signal::Starting, Signal::Fine, Signal::Fine];
+    wait_for("the light is asked for", || lights().len() == 2);
     wait_for("it is asked for again", || {
         service.pass(Duration::from_secs(1));
-        lights().len() == 2
+        lights().len() == wanted.len()
     });
     service.pass(Duration::from_secs(20));
-    assert_eq!(lights(), [Signal::Fine, Signal::Fine]);
+    assert_eq!(lights(), wanted);
 }
 
 #[test]
