@@ -56,13 +56,6 @@ mkdir -p "$out" "$cache" "$scratch"/{packages,root,first}
 
 # --- packages ------------------------------------------------------------------------------------------------------------
 
-# The archive that this machine's apt uses: it may be a mirror that is nearer, or the only one that can be reached.
-debian_mirror() {
-  # shellcheck disable=SC2016 # apt expands these, not the shell
-  apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(CODENAME)' 'Created-By: Packages' 2>/dev/null \
-    | awk '$2 == "Debian" && $1 !~ /security/ && $3 !~ /-/ { sub(/\/$/, "", $1); print $1; exit }'
-}
-
 # An apt of its own: another architecture, no configuration of this machine, the same check of signatures.
 prepare_apt() {
   local mirror=${PRINTERNIZER_IMAGE_MIRROR:-$(debian_mirror)} apt=$scratch/apt

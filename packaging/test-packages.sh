@@ -102,7 +102,8 @@ if [ ! -f "$base" ]; then
     # What boots is not needed, and no updates are: every package less is seconds of emulation.
     included=systemd,systemd-sysv,usr-is-merged
     options=(--architectures="$architecture" --skip=check/qemu --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr)
-    archive=("deb http://deb.debian.org/debian $suite main")
+    mirror=$(debian_mirror)
+    archive=("deb ${mirror:-http://deb.debian.org/debian} $suite main")
   fi
   limited 600 mmdebstrap --quiet --variant=minbase --include="$included" "${options[@]}" \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \

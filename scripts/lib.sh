@@ -83,6 +83,16 @@ python_311() {
   die "no Python 3.11, for which $1 is pinned: apt-get install python3.11"
 }
 
+# --- Debian ----------------------------------------------------------------------------------------------------------------
+
+# debian_mirror: prints the Debian archive that this machine's apt uses, or nothing: it may be a mirror that is nearer, or the only one
+# that can be reached.
+debian_mirror() {
+  # shellcheck disable=SC2016 # apt expands these, not the shell
+  apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(CODENAME)' 'Created-By: Packages' 2>/dev/null \
+    | awk '$2 == "Debian" && $1 !~ /security/ && $3 !~ /-/ && !found++ { sub(/\/$/, "", $1); print $1 }'
+}
+
 # --- measurements on a service of their own -----------------------------------------------------------------------------
 
 # take_down: ends the process `process` as a service manager does, which takes its own ones down, and removes `scratch`. For a

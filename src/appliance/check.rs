@@ -69,6 +69,8 @@ pub fn check(text: &str, kept: &str) -> Checked {
         wifi = found;
     }
     let mut settings = settings_of(&lines, &parts, &mut bad, &mut checked.mistakes);
+    // Now that what is broken is out, TOML's own view is whole and nothing hides behind a mistake. What else goes may be missed by
+    // the rest, so that is judged again.
     if leave_hidden_secrets_out(&lines, &parts, &mut bad, &mut checked.mistakes) {
         settings = settings_of(&lines, &parts, &mut bad, &mut checked.mistakes);
     }
