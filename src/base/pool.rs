@@ -85,8 +85,9 @@ impl Drop for Handle {
     fn drop(&mut self) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.closed = true;
-        state.queue.clear();
+        let never_done = std::mem::take(&mut state.queue);
         drop(state);
+        drop(never_done); // Each gives back its place, for which it takes the lock.
         self.0.work.notify_all();
     }
 }
@@ -125,9 +126,14 @@ impl Pool {
             return Err(Full);
         }
         state.outstanding += 1;
+        let place = Place(Arc::clone(shared));
         state.queue.push_back(Box::new(move || {
+            let place = place;
+            let answer = job();
+            // Before the answer: whoever has it may ask for the next job at once, and there must be room for it.
+            drop(place);
             // Whoever asked may have gone away.
-            let _ = tell.try_send(job());
+            let _ = tell.try_send(answer);
         }));
         if state.queue.len() > state.idle && state.threads < shared.limits.threads_max {
             state.threads += 1;
@@ -168,6 +174,17 @@ impl<T> Running<T> {
     }
 }
 
+/// A job's place among those that wait or run, given back however the job ends.
+struct Place(Arc<Shared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.outstanding -= 1;
+        state.panics += u64::from(std::thread::panicking());
+    }
+}
+
 /// Starts a thread that was counted already.
 fn start(shared: &Arc<Shared>) {
     let own = Arc::clone(shared);
@@ -177,10 +194,9 @@ fn start(shared: &Arc<Shared>) {
         let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.threads -= 1;
         // With nobody left to do them the jobs are lost, and their callers learn it.
-        if state.threads == 0 {
-            state.outstanding = 0;
-            state.queue.clear();
-        }
+        let lost = if state.threads == 0 { std::mem::take(&mut state.queue) } else { VecDeque::new() };
+        drop(state);
+        drop(lost);
     }
 }
 
@@ -193,10 +209,9 @@ fn work(shared: &Shared) {
     loop {
         if let Some(job) = state.queue.pop_front() {
             drop(state);
-            let panicked = catch_unwind(AssertUnwindSafe(job)).is_err();
+            // The job's place has counted a panic, and the panic itself has been written to the log.
+            let _ = catch_unwind(AssertUnwindSafe(job));
             state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.panics += u64::from(panicked);
-            state.outstanding = state.outstanding.saturating_sub(1);
             continue;
         }
         if state.closed {
@@ -229,9 +244,33 @@ mod tests {
         let bad = pool.run(|| -> u8 { panic!("a fault for the test") }).unwrap();
         assert_eq!(smol::block_on(good.answer()), Ok(7));
         assert_eq!(smol::block_on(bad.answer()), Err(Lost));
+        assert_eq!(pool.stats().panics, 1, "counted before it is told");
         let after = pool.run(|| 8).unwrap();
         assert_eq!(smol::block_on(after.answer()), Ok(8));
-        assert_eq!(pool.stats().panics, 1);
+    }
+
+    #[test]
+    fn whoever_has_the_answer_finds_room_for_the_next_job() {
+        let pool = pool(1, 0);
+        for round in 0..10_000 {
+            let running = pool.run(move || assert!(round % 100 != 7, "a fault for the test")).unwrap();
+            assert_eq!(smol::block_on(running.answer()).is_err(), round % 100 == 7);
+        }
+        assert_eq!(pool.stats().panics, 100);
+    }
+
+    #[test]
+    fn jobs_that_wait_when_the_pool_goes_are_lost() {
+        let pool = pool(1, 1);
+        let gate = Arc::new(Barrier::new(2));
+        let held = Arc::clone(&gate);
+        let running = pool.run(move || (held.wait(), held.wait())).unwrap();
+        gate.wait(); // It runs.
+        let waiting = pool.run(|| ()).unwrap();
+        drop(pool);
+        assert_eq!(smol::block_on(waiting.answer()), Err(Lost));
+        gate.wait();
+        smol::block_on(running.answer()).unwrap();
     }
 
     #[test]
