@@ -297,6 +297,12 @@ class Board:
         self.until("the page", lambda: self.api.ask("GET", "/", seconds=5)[0] == 200, BOOT_SECONDS)
         return time.monotonic() - self.started
 
+    def until_it_ends(self):
+        """Waits for the end that a panic of the kernel makes: it asks for a restart, and QEMU ends instead."""
+        self.api.until("the end of a start in vain", lambda: self.process.poll() is not None, BOOT_SECONDS)
+        check("Kernel panic" in self.console(), f"it ended without a panic:\n{self.tail()}")
+        self.process = None
+
     def has_address(self):
         return "http://10.0.2.15/" in self.console()
 
@@ -388,11 +394,19 @@ class Board:
                     card.write(piece)
         copy.unlink()
 
-    def spoil(self, part):
-        """Overwrites the beginning of a system with noise."""
+    def restore(self, part, image):
+        """Puts a system back as the image has it."""
+        start, length = partitions(self.card)[part - 1]
+        with open(image, "rb") as source, open(self.card, "r+b") as card:
+            source.seek(start)
+            card.seek(start)
+            card.write(source.read(length))
+
+    def spoil(self, part, behind=0):
+        """Overwrites the beginning of a system with noise, or what comes so many bytes behind it."""
         start, _ = partitions(self.card)[part - 1]
         with open(self.card, "r+b") as card:
-            card.seek(start)
+            card.seek(start + behind)
             card.write(random.Random(part).randbytes(4 * MIB))
 
     def records(self):
@@ -403,8 +417,9 @@ class Board:
                 card.seek(offset)
                 sector = card.read(512)
                 if sector[:8] == b"PRZSLOT1" and zlib.crc32(sector[:44]) == struct.unpack("<I", sector[44:48])[0]:
-                    sequence, good, trial, tries, outcome, _, boots = struct.unpack("<QBBBBIQ", sector[8:32])
-                    found.append({"sequence": sequence, "good": good, "trial": trial, "tries": tries, "outcome": outcome, "boots": boots})
+                    sequence, good, trial, tries, outcome, _, boots, silent = struct.unpack("<QBBBBIQB", sector[8:33])
+                    found.append({"sequence": sequence, "good": good, "trial": trial, "tries": tries, "outcome": outcome, "boots": boots,
+                                  "silent": silent})
         return sorted(found, key=lambda record: -record["sequence"])
 
     def try_out(self, slot, tries):

@@ -7,13 +7,14 @@
 //! | `gadget` | where the board can be a device | a network adapter for the computer at its cable |
 //! | `network` | always | name servers, and the address on the consoles, whenever they change |
 //! | `wifi-watch` | while there is Wi-Fi | a sentence for the page and the light when the network refuses us |
+//! | `works` | when the service is ready | notes on the card that this system has come up |
 //! | `report` | in the boot test | failed units and memory, on the serial console |
 //!
 //! They run as root, before or beside the service, and do little. The text that people write is the only thing
 //! from outside that they read: [`lines`] and [`check`] are pure and take any bytes. What a person should know goes into a
 //! file below [`board::NOTICES`], which the service shows on its page until the next start.
 //!
-//! Not here: which system starts (`board::slots`, `board/src/init`); the units (`image-build/card/overlay`).
+//! Not here: how it is decided which system starts (`board::slots`, `board/src/init`); the units (`image-build/card/overlay`).
 
 use std::ffi::OsString;
 use std::fmt;
@@ -32,6 +33,7 @@ mod report;
 mod wifi;
 mod wifi_watch;
 mod wishes;
+mod works;
 
 pub use wishes::{FACTORY_RESET, RESET_PASSWORD};
 
@@ -45,6 +47,7 @@ const USAGE: &str = "usage: printernizer appliance COMMAND   (parts of the SD ca
   gadget                                      be a network adapter at the USB cable
   network                                     name servers and consoles, whenever the network changes
   wifi-watch --interface NAME                 follow the wireless client
+  works --device DEVICE                       this system has come up: the next start need not look for another one
   report                                      failed units and memory, on the serial console
       --notices DIR                           leave sentences for the page there
 ";
@@ -163,6 +166,7 @@ fn perform(words: &Words) -> Result<(), Error> {
                 words.interface.as_deref().ok_or_else(|| Error::text("wifi-watch needs --interface"))?;
             wifi_watch::run(interface, &notices)
         }
+        "works" => works::run(Path::new("/"), &needed(&words.device, "--device")?),
         "report" => report::run(Path::new("/"), &mut Tools),
         other => Err(Error::text(format!("unknown command {other:?}"))),
     }

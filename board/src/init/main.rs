@@ -6,6 +6,7 @@
 //! card     -> wait for it; the data partition is grown to its end (one sector)
 //! records  -> which slot, and the try of a trial is spent on the card first (board::slots)
 //! slot     -> mounted read-only and looked at; what cannot start gives way to the other one
+//!             one that starts and never says that it works gives way after a few starts
 //! /run     -> what was decided, for the system to read; a sentence for the page where something was odd
 //! ```
 //! When neither system can be started it says so and ends; the kernel then panics and starts anew after ten seconds (`panic=10`).
@@ -130,6 +131,13 @@ fn mount_a_system(odd: &mut Vec<String>) -> io::Result<(Slot, State)> {
                 choice = Choice { slot: state.good, next: state, write_first: false };
             }
         }
+    }
+    if choice.next.trial.is_none() && choice.slot != state.good {
+        odd.push(format!(
+            "System {} has been started several times and never came up; system {} runs instead. Flash the card again.",
+            state.good.label(),
+            choice.slot.label()
+        ));
     }
     let first = match mount_slot(choice.slot) {
         Ok(()) => return Ok((choice.slot, choice.next)),

@@ -9,6 +9,7 @@
 //! trial pending, no try left   it is over: note the failure, start the good slot
 //! no trial                     start the good slot
 //! what shall start cannot      start the other one, and note it
+//! it starts and says nothing   after a few such starts in a row the other one, as often, and so on
 //! confirmed by the new system  it is the good slot from now on
 //! ```
 //! [`State`] is pure; [`SlotFile`] keeps it in a file or a device; [`Updates`] is the same as embedded-svc's traits show it;
@@ -25,6 +26,10 @@ pub use ota::{Updates, Writing};
 pub const RECORD_BYTES: usize = 512;
 
 const MAGIC: &[u8; 8] = b"PRZSLOT1";
+/// Starts in a row after which a system gives way that starts and then never says that it works: damaged in its middle, where
+/// a look at its beginning finds nothing. More than once, because somebody may pull the plug meanwhile.
+const SILENT_STARTS: u8 = 3;
+
 /// Bytes that the sum covers.
 const SUMMED: usize = 44;
 
@@ -104,6 +109,9 @@ pub struct State {
     pub boots: u64,
     /// The lowest version (build number) that an update may have; raised when a trial is confirmed.
     pub version_min: u32,
+    /// Starts in a row, trials apart, after which nothing said that it works: the first few of the good system, then as many of
+    /// the other one.
+    pub silent: u8,
 }
 
 /// What to do at a start.
@@ -127,11 +135,16 @@ impl State {
                 Choice { slot, next: State { trial: Some((slot, tries - 1)), ..next }, write_first: true }
             }
             Some(_) => {
-                let next = State { trial: None, outcome: Outcome::RolledBack, ..next };
-                Choice { slot: self.good, next, write_first: false }
+                State { trial: None, outcome: Outcome::RolledBack, silent: 0, ..next }.choose_without_trial()
             }
-            None => Choice { slot: self.good, next, write_first: false },
+            None => next.choose_without_trial(),
         }
+    }
+
+    fn choose_without_trial(self) -> Choice {
+        let silent = if self.silent < 2 * SILENT_STARTS { self.silent } else { 0 };
+        let slot = if silent < SILENT_STARTS { self.good } else { self.good.other() };
+        Choice { slot, next: State { silent: silent + 1, ..self }, write_first: false }
     }
 
     /// What to do when `slot` cannot be started: the other one. A trial is over then.
@@ -146,6 +159,13 @@ impl State {
         Choice { slot: slot.other(), next, write_first: false }
     }
 
+    /// `running` has come up. Where it runs because the good one says nothing any more, it goes on doing so.
+    #[must_use]
+    pub fn works(self, running: Slot) -> State {
+        let is_instead = running != self.good && self.silent > SILENT_STARTS;
+        State { silent: if is_instead { SILENT_STARTS } else { 0 }, ..self }
+    }
+
     /// `running` works: it is the good slot from now on, and nothing older than `version` is taken any more.
     #[must_use]
     pub fn confirm(self, running: Slot, version: u32) -> State {
@@ -158,6 +178,7 @@ impl State {
             trial: None,
             outcome: Outcome::Confirmed,
             version_min: self.version_min.max(version),
+            silent: 0,
             ..self
         }
     }
@@ -183,13 +204,14 @@ impl State {
             Outcome::RolledBack => 3,
             Outcome::Unbootable => 4,
         };
-        let fields: [&[u8]; 6] = [
+        let fields: [&[u8]; 7] = [
             MAGIC,
             &self.sequence.to_le_bytes(),
             &[self.good.code(), trial, tries, outcome],
             &self.version_min.to_le_bytes(),
             &self.boots.to_le_bytes(),
-            &[0; 12],
+            &[self.silent],
+            &[0; 11],
         ];
         let summed: Vec<u8> = fields.concat();
         let record = summed.iter().copied().chain(crc32fast::hash(&summed).to_le_bytes());
@@ -226,6 +248,7 @@ impl State {
             },
             version_min: u32::from_le_bytes(summed.get(20..24)?.try_into().ok()?),
             boots: word(24)?,
+            silent: *summed.get(32)?,
         })
     }
 }
@@ -242,6 +265,7 @@ mod tests {
             outcome: Outcome::Pending,
             boots: 300,
             version_min: 12,
+            silent: 5,
         }
     }
 
@@ -269,7 +293,7 @@ mod tests {
     fn the_record_is_pinned() {
         let hex: String = some_state().encode()[..48].iter().map(|byte| format!("{byte:02x}")).collect();
         let fields = "50525a534c4f54310700000000000000010102010c0000002c01000000000000";
-        assert_eq!(hex, format!("{fields}{}5e4ae19e", "00".repeat(12)));
+        assert_eq!(hex, format!("{fields}05{}4e3d4206", "00".repeat(11)));
     }
 
     #[test]
@@ -299,6 +323,60 @@ mod tests {
             (Slot::A, Outcome::RolledBack, None)
         );
         assert_eq!(choice.next.choose().slot, Slot::A);
+    }
+
+    /// The slots of as many starts, each of which is followed by a word of the slots in `speaks`.
+    fn starts(state: &mut State, count: usize, speaks: &[Slot]) -> Vec<Slot> {
+        (0..count)
+            .map(|_| {
+                let choice = state.choose();
+                *state = choice.next;
+                if speaks.contains(&choice.slot) {
+                    *state = state.works(choice.slot);
+                }
+                choice.slot
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_system_that_starts_and_says_nothing_gives_way_after_three_starts() {
+        use Slot::{A, B};
+        let mut state = State::default();
+        assert_eq!(starts(&mut state, 5, &[A, B]), [A; 5], "one that speaks is never left");
+        // The other one stays as long as it speaks; the good one is not tried again before it falls silent.
+        assert_eq!(starts(&mut state, 8, &[B]), [A, A, A, B, B, B, B, B]);
+        assert_eq!(state.good, A, "nothing is decided by it");
+        assert_eq!(starts(&mut state, 9, &[]), [B, B, B, A, A, A, B, B, B], "neither is given up for ever");
+        assert_eq!(starts(&mut state, 4, &[A]), [A; 4]);
+        assert_eq!(state.silent, 0);
+        // Two cuts in a row change nothing.
+        assert_eq!((starts(&mut state, 2, &[]), starts(&mut state, 1, &[A])), (vec![A, A], vec![A]));
+        assert_eq!(starts(&mut state, 2, &[]), [A, A]);
+    }
+
+    #[test]
+    fn any_count_on_a_card_is_a_choice() {
+        for silent in 0..=u8::MAX {
+            let choice = State { silent, ..State::default() }.choose();
+            assert!(choice.next.silent <= 2 * SILENT_STARTS, "{silent}");
+        }
+    }
+
+    #[test]
+    fn trials_and_the_count_of_silence_keep_out_of_each_others_way() {
+        use Slot::{A, B};
+        // Tries are counted by the trial; what comes after a rollback is a first start.
+        let mut state = State { silent: 2, ..State::default() }.try_out(B, 2);
+        assert_eq!(starts(&mut state, 5, &[]), [B, B, A, A, A]);
+        assert_eq!(starts(&mut state, 1, &[]), [B]);
+        // A good one that cannot even be mounted is looked at again at each start: that costs nothing.
+        let choice = State::default().choose();
+        let instead = choice.next.cannot_start(A);
+        assert_eq!(instead.next.works(B).choose().slot, A);
+        // A confirmed update begins with no silence behind it.
+        let confirmed = State { silent: 2, ..State::default() }.try_out(B, 1).choose().next.confirm(B, 4);
+        assert_eq!((confirmed.good, confirmed.silent), (B, 0));
     }
 
     #[test]

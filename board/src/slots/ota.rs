@@ -102,8 +102,7 @@ impl Ota for Updates {
 
     fn get_boot_slot(&self) -> Result<SlotView, IoError> {
         let state = self.state.read().map_err(|error| kind(&error))?;
-        let next = state.trial.map_or(state.good, |(slot, tries)| if tries > 0 { slot } else { state.good });
-        Ok(self.view(next, &state))
+        Ok(self.view(state.choose().slot, &state))
     }
 
     fn get_running_slot(&self) -> Result<SlotView, IoError> {
