@@ -29,6 +29,13 @@ mod tests {
     use super::*;
     use board::slots::State;
 
+    #[expect(clippy::disallowed_methods, reason = "a fixture")]
+    fn note(root: &Path, words: &str) {
+        let dir = root.join("run/printernizer");
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("slot"), words).unwrap();
+    }
+
     fn start(records: &SlotFile) -> Slot {
         let choice = records.read().unwrap().choose();
         records.write(choice.next).unwrap();
@@ -40,10 +47,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let card = dir.path().join("card");
         std::fs::File::create(&card).unwrap().set_len(4 * 1024 * 1024).unwrap();
-        std::fs::create_dir_all(dir.path().join("run/printernizer")).unwrap();
-        let runs = |slot: Slot| {
-            std::fs::write(dir.path().join("run/printernizer/slot"), format!("{}\n", slot.label())).unwrap();
-        };
+        let runs = |slot: Slot| note(dir.path(), &format!("{}\n", slot.label()));
         let records = SlotFile::new(&card);
         for _ in 0..10 {
             assert_eq!(start(&records), Slot::A);
@@ -66,11 +70,10 @@ mod tests {
         let card = dir.path().join("card");
         std::fs::File::create(&card).unwrap().set_len(4 * 1024 * 1024).unwrap();
         assert!(run(dir.path(), &card).is_err());
-        std::fs::create_dir_all(dir.path().join("run/printernizer")).unwrap();
-        std::fs::write(dir.path().join("run/printernizer/slot"), "C\n").unwrap();
+        note(dir.path(), "C\n");
         assert!(run(dir.path(), &card).is_err());
         assert_eq!(SlotFile::new(&card).read().unwrap(), State::default());
-        std::fs::write(dir.path().join("run/printernizer/slot"), "A\n").unwrap();
+        note(dir.path(), "A\n");
         assert!(run(dir.path(), &dir.path().join("none")).is_err());
     }
 }
