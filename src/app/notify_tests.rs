@@ -2,32 +2,33 @@
 
 use super::*;
 
-fn told(by: &Systemd, ear: &UnixDatagram) -> Vec<String> {
+fn told(by: &Systemd, ear: &UnixDatagram) -> io::Result<Vec<String>> {
     by.ready();
     by.alive();
     by.stopping();
-    ear.set_nonblocking(true).unwrap();
+    ear.set_nonblocking(true)?;
     let mut words = Vec::new();
     let mut bytes = [0; 64];
     while let Ok(length) = ear.recv(&mut bytes) {
         words.push(String::from_utf8_lossy(&bytes[..length]).into_owned());
     }
-    words
+    Ok(words)
 }
 
 #[test]
-fn the_manager_hears_at_a_path_and_at_a_name() {
-    let place = tempfile::tempdir().unwrap();
+fn the_manager_hears_at_a_path_and_at_a_name() -> io::Result<()> {
+    let place = tempfile::tempdir()?;
     let path = place.path().join("s");
-    let ear = UnixDatagram::bind(&path).unwrap();
+    let ear = UnixDatagram::bind(&path)?;
     let words = ["READY=1", "WATCHDOG=1", "STOPPING=1"];
-    assert_eq!(told(&Systemd::new(Some(path.clone().into()), None), &ear), words);
+    assert_eq!(told(&Systemd::new(Some(path.clone().into()), None), &ear)?, words);
     // A name that nobody else has: the directory's.
     let name = path.as_os_str().as_bytes();
-    let ear = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap();
+    let ear = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
     let mut address = OsString::from("@");
     address.push(&path);
-    assert_eq!(told(&Systemd::new(Some(address), None), &ear), words);
+    assert_eq!(told(&Systemd::new(Some(address), None), &ear)?, words);
+    Ok(())
 }
 
 #[test]
@@ -43,10 +44,10 @@ fn a_manager_that_cannot_be_told_is_no_reason_to_end() {
 }
 
 #[test]
-fn a_manager_that_does_not_read_stops_nobody() {
-    let place = tempfile::tempdir().unwrap();
+fn a_manager_that_does_not_read_stops_nobody() -> io::Result<()> {
+    let place = tempfile::tempdir()?;
     let path = place.path().join("s");
-    let _ear = UnixDatagram::bind(&path).unwrap();
+    let _ear = UnixDatagram::bind(&path)?;
     let manager = Systemd::new(Some(path.into()), None);
     // More than any queue takes.
     while !manager.complained.load(Ordering::Relaxed) {
@@ -54,6 +55,7 @@ fn a_manager_that_does_not_read_stops_nobody() {
     }
     manager.alive();
     manager.ready();
+    Ok(())
 }
 
 #[test]
